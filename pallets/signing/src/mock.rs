@@ -1,0 +1,311 @@
+//! A runtime of this pallet alone, with one key of each scheme whose secret the tests know, and three bound servers.
+
+use std::collections::BTreeMap;
+
+use entropy_shared::{
+    AccountId, Committee, DerivationPath, Digest, Genesis, Hasher, KeyId, PartyId, RequestId,
+    Scheme, Signature, TaprootTweak, VerifyingKey,
+    canonical::result_bytes,
+    derivation::derive,
+    lifecycle::{
+        keygen::ActiveKey,
+        request::{KeyRecord, RequestContent, RequestRecord, request_id},
+    },
+    parameters::Parameters,
+    traits::{Keys, Network},
+};
+use frame_support::{
+    assert_ok, derive_impl, parameter_types,
+    traits::{Authorize, ConstU32, ConstU128, Hooks},
+};
+use k256::{
+    Scalar, SecretKey,
+    ecdsa::SigningKey,
+    elliptic_curve::{PrimeField, sec1::ToEncodedPoint},
+    schnorr,
+};
+use sp_core::{Pair, crypto::AccountId32, ed25519};
+use sp_runtime::{
+    BuildStorage, DispatchResult, MultiSignature, generic,
+    traits::{BlakeTwo256, Dispatchable, IdentityLookup},
+    transaction_validity::{TransactionSource, TransactionValidityError, ValidTransaction},
+};
+
+use crate as signing;
+
+pub(crate) type Extension = (frame_system::AuthorizeCall<Test>,);
+pub(crate) type UncheckedExtrinsic =
+    generic::UncheckedExtrinsic<AccountId32, RuntimeCall, MultiSignature, Extension>;
+pub(crate) type Block = generic::Block<generic::Header<u32, BlakeTwo256>, UncheckedExtrinsic>;
+
+#[frame_support::runtime]
+mod runtime {
+    #[runtime::runtime]
+    #[runtime::derive(
+        RuntimeCall,
+        RuntimeEvent,
+        RuntimeError,
+        RuntimeOrigin,
+        RuntimeFreezeReason,
+        RuntimeHoldReason,
+        RuntimeSlashReason,
+        RuntimeLockId,
+        RuntimeTask
+    )]
+    pub struct Test;
+
+    #[runtime::pallet_index(0)]
+    pub type System = frame_system;
+    #[runtime::pallet_index(1)]
+    pub type Balances = pallet_balances;
+    #[runtime::pallet_index(2)]
+    pub type Signing = signing;
+}
+
+#[derive_impl(frame_system::config_preludes::TestDefaultConfig)]
+impl frame_system::Config for Test {
+    type Block = Block;
+    type AccountId = AccountId32;
+    type Lookup = IdentityLookup<AccountId32>;
+    type AccountData = pallet_balances::AccountData<u128>;
+}
+
+#[derive_impl(pallet_balances::config_preludes::TestDefaultConfig)]
+impl pallet_balances::Config for Test {
+    type Balance = u128;
+    type ExistentialDeposit = ConstU128<1>;
+    type AccountStore = System;
+}
+
+parameter_types! {
+    /// The registered keys.
+    pub static Registered: BTreeMap<KeyId, KeyRecord> = BTreeMap::new();
+    /// Whether the root keys are in use.
+    pub static RootsActive: bool = true;
+}
+
+pub struct World;
+
+impl Network for World {
+    fn genesis() -> Genesis {
+        GENESIS
+    }
+
+    fn parameters() -> Parameters {
+        Parameters {
+            request_expiry_blocks: EXPIRY,
+            request_retention_blocks: RETENTION,
+            request_deposit: DEPOSIT,
+            ..Parameters::default()
+        }
+    }
+
+    fn active_key(_: Scheme) -> Option<ActiveKey> {
+        RootsActive::get().then(|| ActiveKey {
+            epoch: 1,
+            attempt: 1,
+            committee: Committee::new((1..=3).map(server), 2).unwrap(),
+            root_key: root_key(),
+            public_digest: Digest([0; 32]),
+            since: 1,
+        })
+    }
+
+    fn is_bound(server: &PartyId) -> bool {
+        (1..=3).any(|number| *server == self::server(number))
+    }
+}
+
+impl Keys for World {
+    fn key(id: &KeyId) -> Option<KeyRecord> {
+        Registered::get().get(id).cloned()
+    }
+}
+
+impl signing::Config for Test {
+    type Currency = Balances;
+    type Network = World;
+    type Keys = World;
+    type MaxOpenRequests = ConstU32<MAX_OPEN>;
+}
+
+pub(crate) const GENESIS: Genesis = Genesis([69; 32]);
+pub(crate) const EXPIRY: u32 = 20;
+pub(crate) const RETENTION: u32 = 50;
+pub(crate) const DEPOSIT: u128 = 10;
+pub(crate) const ENDOWMENT: u128 = 10_000;
+pub(crate) const MAX_OPEN: u32 = 300;
+
+/// The state after genesis, in block 1; accounts 1 and 2 have funds, account 1 a key of each scheme of this version.
+pub(crate) fn new_ext() -> sp_io::TestExternalities {
+    let balances = [1, 2].map(|number| (account(number), ENDOWMENT)).to_vec();
+    let genesis = RuntimeGenesisConfig {
+        balances: BalancesConfig {
+            balances,
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    let records = [Scheme::EcdsaCggmp24, Scheme::SchnorrTaproot].map(|scheme| {
+        let path = DerivationPath::default();
+        let verifying_key = derive(scheme, &root_key(), &key(scheme), &path)
+            .unwrap()
+            .key;
+        let owner = AccountId([1; 32]);
+        let programs = vec![];
+        (
+            key(scheme),
+            KeyRecord {
+                owner,
+                scheme,
+                salt: [0; 32],
+                verifying_key,
+                programs,
+                registered: 1,
+            },
+        )
+    });
+    Registered::set(records.into());
+    RootsActive::set(true);
+    let mut ext = sp_io::TestExternalities::from(genesis.build_storage().unwrap());
+    ext.execute_with(|| System::set_block_number(1));
+    ext
+}
+
+pub(crate) fn account(number: u8) -> AccountId32 {
+    AccountId32::new([number; 32])
+}
+
+pub(crate) fn server_pair(number: u8) -> ed25519::Pair {
+    ed25519::Pair::from_seed(&[number; 32])
+}
+
+pub(crate) fn server(number: u8) -> PartyId {
+    PartyId(server_pair(number).public().0)
+}
+
+/// The key of account 1.
+pub(crate) fn key(scheme: Scheme) -> KeyId {
+    KeyId::of(&GENESIS, scheme, &AccountId([1; 32]), &[0; 32])
+}
+
+pub(crate) fn content(scheme: Scheme, message: &[u8]) -> RequestContent {
+    RequestContent {
+        key: key(scheme),
+        message: message.to_vec(),
+        hasher: Hasher::Sha256,
+        path: "m/0/5".parse().unwrap(),
+        tweak: TaprootTweak::None,
+    }
+}
+
+/// Requests as a transaction of account `number` does: its nonce is counted before the call.
+pub(crate) fn request(number: u8, content: RequestContent) -> DispatchResult {
+    System::inc_account_nonce(account(number));
+    frame_support::storage::with_storage_layer(|| {
+        Signing::request(RuntimeOrigin::signed(account(number)), content)
+    })
+}
+
+/// Opens a request of account 1 and returns its id.
+pub(crate) fn open(scheme: Scheme, message: &[u8]) -> RequestId {
+    let nonce = System::account_nonce(account(1));
+    let content = content(scheme, message);
+    let id = request_id(&GENESIS, &AccountId([1; 32]), nonce, &content);
+    assert_ok!(request(1, content));
+    id
+}
+
+pub(crate) fn now() -> u32 {
+    System::block_number()
+}
+
+pub(crate) fn run_to(block: u32) {
+    while now() < block {
+        System::set_block_number(now() + 1);
+        System::reset_events();
+        Signing::on_initialize(now());
+    }
+}
+
+pub(crate) fn events() -> Vec<signing::Event<Test>> {
+    System::events()
+        .into_iter()
+        .filter_map(|record| match record.event {
+            RuntimeEvent::Signing(event) => Some(event),
+            _ => None,
+        })
+        .collect()
+}
+
+fn root_secret() -> SecretKey {
+    SecretKey::from_slice(&[42; 32]).unwrap()
+}
+
+pub(crate) fn root_key() -> VerifyingKey {
+    let point = root_secret().public_key().to_encoded_point(true);
+    VerifyingKey::Secp256k1(point.as_bytes().try_into().unwrap())
+}
+
+/// The signature that the servers would make together.
+pub(crate) fn answer_to(record: &RequestRecord) -> Signature {
+    let derived = derive(
+        record.scheme,
+        &root_key(),
+        &record.content.key,
+        &record.content.path,
+    )
+    .unwrap();
+    let offset = Scalar::from_repr(derived.offset.into()).unwrap();
+    let secret = *root_secret().to_nonzero_scalar() + offset;
+    match record.scheme {
+        Scheme::SchnorrTaproot => {
+            let key = schnorr::SigningKey::from_bytes(&secret.to_bytes()).unwrap();
+            Signature::Bip340(key.sign_raw(&record.digest.0, &[0; 32]).unwrap().to_bytes())
+        }
+        _ => {
+            let key = SigningKey::from_bytes(&secret.to_bytes()).unwrap();
+            let (signature, recovery) = key.sign_prehash_recoverable(&record.digest.0).unwrap();
+            let mut bytes = [recovery.to_byte(); 65];
+            bytes[..64].copy_from_slice(&signature.to_bytes());
+            Signature::EcdsaSecp256k1(bytes)
+        }
+    }
+}
+
+pub(crate) fn answer(id: &RequestId) -> Signature {
+    answer_to(&Signing::record(id).unwrap())
+}
+
+/// The call by which server `number` submits a result, signed by server `signer`.
+pub(crate) fn call(
+    request: RequestId,
+    signature: Signature,
+    number: u8,
+    valid_until: u32,
+    signer: u8,
+) -> RuntimeCall {
+    let message = result_bytes(&GENESIS, &server(number), &request, &signature, valid_until);
+    let server_signature = server_pair(signer).sign(&message).0;
+    signing::Call::submit_result {
+        request,
+        signature,
+        server: server(number),
+        valid_until,
+        server_signature,
+    }
+    .into()
+}
+
+pub(crate) fn authorize(call: &RuntimeCall) -> Result<ValidTransaction, TransactionValidityError> {
+    let (transaction, unspent) = call.authorize(TransactionSource::External).unwrap()?;
+    assert_eq!(unspent, frame_support::weights::Weight::zero());
+    Ok(transaction)
+}
+
+/// Authorises and dispatches, as a block does.
+pub(crate) fn submit(call: RuntimeCall) -> Result<(), TransactionValidityError> {
+    authorize(&call)?;
+    assert_ok!(call.dispatch(frame_system::RawOrigin::Authorized.into()));
+    Ok(())
+}

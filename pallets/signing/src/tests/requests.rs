@@ -1,0 +1,217 @@
+//! Asking, expiring, being forgotten, and what others see of it.
+
+use entropy_shared::{
+    AccountId, Hasher, KeyId, Scheme, TaprootTweak,
+    lifecycle::request::{RequestContent, RequestState, request_id},
+    traits::Requests as _,
+    view::{MAX_VIEW_REQUESTS, OpenRequest},
+};
+use frame_support::{assert_noop, assert_ok};
+use sp_runtime::{DispatchError, TokenError};
+
+use super::{check_state, held};
+use crate::{Error, Event, Open, Requests, ending::MAX_ENDED_PER_BLOCK, mock::*};
+
+const SCHEME: Scheme = Scheme::SchnorrTaproot;
+
+#[test]
+fn a_request_is_kept_for_a_deposit_under_an_id_that_the_requester_can_tell_before() {
+    new_ext().execute_with(|| {
+        for scheme in [Scheme::EcdsaCggmp24, Scheme::SchnorrTaproot] {
+            let nonce = System::account_nonce(account(1));
+            let content = content(scheme, b"pay Bob");
+            let id = request_id(&GENESIS, &AccountId([1; 32]), nonce, &content);
+            assert_ok!(request(1, content.clone()));
+            let record = Signing::record(&id).unwrap();
+            assert_eq!(record.content, content);
+            assert_eq!(
+                (record.requester, record.scheme),
+                (AccountId([1; 32]), scheme)
+            );
+            assert_eq!((record.submitted, record.expires), (1, 1 + EXPIRY));
+            assert_eq!(record.state, RequestState::Open);
+            assert_eq!(record.digest, Hasher::Sha256.digest(b"pay Bob").unwrap());
+            let requested = Event::Requested {
+                id,
+                key: key(scheme),
+                requester: account(1),
+            };
+            assert_eq!(events().last(), Some(&requested));
+            assert!(Signing::has_open(&key(scheme)));
+        }
+        assert_eq!(held(1), 2 * DEPOSIT);
+        assert!(!Signing::has_open(&KeyId([0; 32])));
+        assert_eq!(Signing::record(&entropy_shared::RequestId([0; 32])), None);
+        check_state();
+    });
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_refused() {
+    new_ext().execute_with(|| {
+        let good = || content(Scheme::EcdsaCggmp24, b"pay Bob");
+        let unknown = RequestContent {
+            key: KeyId([0; 32]),
+            ..good()
+        };
+        assert_noop!(
+            Signing::request(RuntimeOrigin::signed(account(1)), unknown),
+            Error::<Test>::UnknownKey
+        );
+        let ask =
+            |number, content| Signing::request(RuntimeOrigin::signed(account(number)), content);
+        assert_noop!(ask(2, good()), Error::<Test>::NotAllowed);
+        let undigested = RequestContent {
+            hasher: Hasher::Identity,
+            ..good()
+        };
+        assert_noop!(ask(1, undigested), Error::<Test>::MessageNotADigest);
+        let long = RequestContent {
+            message: vec![0; 8_193],
+            ..good()
+        };
+        assert_noop!(ask(1, long), Error::<Test>::MessageTooLong);
+        let tweaked = RequestContent {
+            tweak: TaprootTweak::KeyPath,
+            ..good()
+        };
+        assert_noop!(ask(1, tweaked), Error::<Test>::TweakWithoutTaproot);
+        assert_noop!(
+            Signing::request(RuntimeOrigin::none(), good()),
+            DispatchError::BadOrigin
+        );
+        RootsActive::set(false);
+        assert_noop!(ask(1, good()), Error::<Test>::NoRootKey);
+    });
+}
+
+#[test]
+fn the_same_request_with_the_same_nonce_is_refused_and_another_is_not() {
+    new_ext().execute_with(|| {
+        // As in one batch, whose calls share a nonce.
+        let ask =
+            |message| Signing::request(RuntimeOrigin::signed(account(1)), content(SCHEME, message));
+        System::inc_account_nonce(account(1));
+        assert_ok!(ask(b"a"));
+        assert_noop!(ask(b"a"), Error::<Test>::Duplicate);
+        assert_ok!(ask(b"b"));
+        // The next transaction may ask for the same once more.
+        System::inc_account_nonce(account(1));
+        assert_ok!(ask(b"a"));
+        check_state();
+    });
+}
+
+#[test]
+fn who_lacks_the_deposit_asks_for_nothing() {
+    new_ext().execute_with(|| {
+        let id = key(SCHEME);
+        Registered::mutate(|keys| keys.get_mut(&id).unwrap().owner = AccountId([9; 32]));
+        assert_eq!(
+            request(9, content(SCHEME, b"a")),
+            Err(TokenError::FundsUnavailable.into())
+        );
+        assert_eq!(Open::<Test>::get().len(), 0);
+        check_state();
+    });
+}
+
+#[test]
+fn as_many_requests_are_open_as_the_chain_can_have() {
+    new_ext().execute_with(|| {
+        for number in 0..MAX_OPEN {
+            open(SCHEME, &number.to_le_bytes());
+        }
+        assert_eq!(
+            request(1, content(SCHEME, b"one too many")),
+            Err(Error::<Test>::TooManyOpenRequests.into())
+        );
+        check_state();
+        // As soon as one is answered there is room.
+        let id = Open::<Test>::get()[7].0;
+        assert_ok!(submit(call(id, answer(&id), 1, now() + 1, 1)));
+        open(SCHEME, b"one more");
+        check_state();
+    });
+}
+
+#[test]
+fn the_view_lists_open_requests_oldest_first_and_not_too_many() {
+    new_ext().execute_with(|| {
+        let ids: Vec<_> = (0..5u32)
+            .map(|number| {
+                run_to(now() + 1);
+                open(SCHEME, &number.to_le_bytes())
+            })
+            .collect();
+        assert_ok!(submit(call(ids[2], answer(&ids[2]), 1, now() + 1, 1)));
+        let expected: Vec<_> = [0, 1, 3, 4]
+            .map(|number: usize| {
+                OpenRequest::new(ids[number], &Signing::record(&ids[number]).unwrap())
+            })
+            .into();
+        assert_eq!(Signing::open_requests(), expected);
+        for number in 5..MAX_OPEN {
+            open(SCHEME, &number.to_le_bytes());
+        }
+        let listed = Signing::open_requests();
+        assert_eq!(listed.len(), MAX_VIEW_REQUESTS as usize);
+        assert_eq!(listed[0], expected[0]);
+    });
+}
+
+#[test]
+fn a_request_expires_is_kept_for_a_while_and_is_forgotten() {
+    new_ext().execute_with(|| {
+        let id = open(SCHEME, b"a");
+        run_to(EXPIRY);
+        assert_eq!(Signing::record(&id).unwrap().state, RequestState::Open);
+        run_to(EXPIRY + 1);
+        assert_eq!(
+            Signing::record(&id).unwrap().state,
+            RequestState::Expired { at: EXPIRY + 1 }
+        );
+        assert_eq!(events(), [Event::Expired { id }]);
+        assert!(!Signing::has_open(&key(SCHEME)) && Signing::open_requests().is_empty());
+        assert_eq!(held(1), DEPOSIT);
+        check_state();
+        run_to(EXPIRY + RETENTION);
+        assert!(Signing::record(&id).is_some());
+        run_to(EXPIRY + RETENTION + 1);
+        assert_eq!(Signing::record(&id), None);
+        assert_eq!(held(1), 0);
+        check_state();
+        run_to(500);
+        assert!(events().is_empty());
+    });
+}
+
+#[test]
+fn what_is_due_beyond_the_bound_of_a_block_waits_for_the_next() {
+    new_ext().execute_with(|| {
+        let many = MAX_OPEN;
+        for number in 0..many {
+            open(SCHEME, &number.to_le_bytes());
+        }
+        let late = Open::<Test>::get().last().unwrap().0;
+        let signature = answer(&late);
+        let mut left = many;
+        for block in 0..3 {
+            run_to(1 + EXPIRY + block);
+            left -= left.min(MAX_ENDED_PER_BLOCK);
+            assert_eq!(Open::<Test>::get().len(), left as usize);
+            // What has not been marked yet is over all the same.
+            assert!(authorize(&call(late, signature, 1, now() + 1, 1)).is_err());
+            check_state();
+        }
+        assert_eq!(left, 0);
+        run_to(1 + EXPIRY + RETENTION);
+        assert_eq!(
+            Requests::<Test>::iter().count() as u32,
+            many - MAX_ENDED_PER_BLOCK
+        );
+        run_to(3 + EXPIRY + RETENTION);
+        assert_eq!(Requests::<Test>::iter().count(), 0);
+        check_state();
+    });
+}

@@ -1,0 +1,7 @@
+//! How each pallet is configured, one file by theme.
+
+mod consensus;
+mod fees;
+mod staking;
+mod system;
+mod threshold;
