@@ -1,0 +1,200 @@
+//! What a ceremony is about. Its id commits to all of it, so that nothing from another ceremony, chain or attempt is ever accepted.
+
+use codec::Encode;
+use entropy_shared::{
+    CeremonyId, Committee, DerivationError, DerivationPath, Digest, Epoch, Genesis, KeyId, PartyId,
+    RequestId, Scheme, TaprootTweak, VerifyingKey, derivation, tagged_hash,
+};
+
+use crate::share::KeyShare;
+
+/// Version of the ceremonies' rounds and messages.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// A key generation.
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
+pub struct KeygenContext {
+    /// The chain.
+    pub genesis: Genesis,
+    /// The key's scheme.
+    pub scheme: Scheme,
+    /// The epoch that the shares will serve.
+    pub epoch: Epoch,
+    /// The attempt.
+    pub attempt: u32,
+    /// The parties and the threshold.
+    pub committee: Committee,
+}
+
+impl KeygenContext {
+    /// The ceremony's id.
+    pub fn id(&self) -> CeremonyId {
+        CeremonyId(tagged_hash(
+            "entropy/ceremony/keygen/v1",
+            &(PROTOCOL_VERSION, self),
+        ))
+    }
+}
+
+/// What a signature is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, codec::Decode)]
+pub enum Subject {
+    /// A user's request.
+    Request(RequestId),
+    /// The proof of a key generation, by the signers of [`Committee::proof_sets`] with this number.
+    Proof {
+        /// The scheme of the new key.
+        scheme: Scheme,
+        /// The epoch of the new shares.
+        epoch: Epoch,
+        /// The attempt that made them.
+        attempt: u32,
+        /// The number of the signer set.
+        set: u8,
+    },
+}
+
+/// A signature by exactly the threshold's number of signers.
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
+pub struct SigningContext {
+    /// Digest of the public package of the shares that sign.
+    pub public_digest: Digest,
+    /// What the signature is for.
+    pub subject: Subject,
+    /// The key.
+    pub key: KeyId,
+    /// The path below it.
+    pub path: DerivationPath,
+    /// The Taproot output key.
+    pub tweak: TaprootTweak,
+    /// What is signed.
+    pub digest: Digest,
+    /// What the signature must verify under.
+    pub final_key: VerifyingKey,
+    /// Who drives the ceremony; one of the signers.
+    pub leader: PartyId,
+    /// The signers in ascending order, each with a fresh nonce of its own: no two runs ever share an id.
+    pub signers: Vec<(PartyId, [u8; 32])>,
+}
+
+/// Why a ceremony cannot begin. Ours or the caller's fault, never a peer's message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// This version has no ceremony for the scheme.
+    #[error("this version cannot run ceremonies of {0}")]
+    UnsupportedScheme(Scheme),
+    /// This server is not named in the context.
+    #[error("this server is not a party of the ceremony")]
+    NotAParty,
+    /// The signers are not exactly as many members of the committee as the threshold says, in ascending order.
+    #[error("the signers must be exactly {expected} members of the committee in ascending order")]
+    Signers {
+        /// The threshold.
+        expected: u16,
+    },
+    /// The leader is not one of the signers.
+    #[error("the leader must be one of the signers")]
+    Leader,
+    /// The context names another generation of shares.
+    #[error("the share is of another key or epoch than the ceremony")]
+    OtherShare,
+    /// The context's final key is not the one that key, path and tweak give.
+    #[error("the final key does not follow from root key, key id, path and tweak")]
+    FinalKey,
+    /// Key, path and tweak give no key.
+    #[error(transparent)]
+    Derivation(#[from] DerivationError),
+    /// The library refused what it was given.
+    #[error("the library refused: {0}")]
+    Library(&'static str),
+}
+
+impl SigningContext {
+    /// The ceremony's id.
+    pub fn id(&self) -> CeremonyId {
+        CeremonyId(tagged_hash(
+            "entropy/ceremony/sign/v1",
+            &(PROTOCOL_VERSION, self),
+        ))
+    }
+
+    /// The signers' ids, in ascending order.
+    pub fn signer_ids(&self) -> Vec<PartyId> {
+        self.signers.iter().map(|(party, _)| *party).collect()
+    }
+
+    /// What the ceremony adds to the root's secret, as a big-endian scalar, Taproot tweak not included.
+    pub fn offset(&self, share: &KeyShare) -> Result<[u8; 32], SetupError> {
+        let public = share.public();
+        Ok(derivation::derive(public.scheme, &public.root_key, &self.key, &self.path)?.offset)
+    }
+
+    /// Whether the holder of `share` can take part.
+    pub(crate) fn check(&self, share: &KeyShare) -> Result<(), SetupError> {
+        let public = share.public();
+        if public.digest() != self.public_digest {
+            return Err(SetupError::OtherShare);
+        }
+        let expected = public.committee.threshold();
+        let ordered = self.signers.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        let members = self
+            .signers
+            .iter()
+            .all(|(party, _)| public.committee.contains(party));
+        if !ordered || !members || self.signers.len() != usize::from(expected) {
+            return Err(SetupError::Signers { expected });
+        }
+        let names = |party: &PartyId| self.signers.iter().any(|(signer, _)| signer == party);
+        if !names(&share.party()) {
+            return Err(SetupError::NotAParty);
+        }
+        if !names(&self.leader) {
+            return Err(SetupError::Leader);
+        }
+        let derived = derivation::derive(public.scheme, &public.root_key, &self.key, &self.path)?;
+        if derived.final_key(public.scheme, &self.tweak)? != self.final_key {
+            return Err(SetupError::FinalKey);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn party(number: u8) -> PartyId {
+        PartyId([number; 32])
+    }
+
+    /// Computed by hand from SCALE and SHA-256, apart from this code.
+    #[test]
+    fn golden_ids() {
+        let keygen = KeygenContext {
+            genesis: Genesis([1; 32]),
+            scheme: Scheme::SchnorrTaproot,
+            epoch: 2,
+            attempt: 3,
+            committee: Committee::new([party(5), party(6), party(7)], 2).unwrap(),
+        };
+        assert_eq!(
+            hex::encode(keygen.id().0),
+            "76a35199820df18ef7448966d8a81fa5b0899d88fcfcc99f2aeaab02ad0f0391"
+        );
+        let signing = SigningContext {
+            public_digest: Digest([2; 32]),
+            subject: Subject::Request(RequestId([3; 32])),
+            key: KeyId([4; 32]),
+            path: DerivationPath::new(vec![1, 9]).unwrap(),
+            tweak: TaprootTweak::KeyPath,
+            digest: Digest([8; 32]),
+            final_key: VerifyingKey::XOnly([9; 32]),
+            leader: party(5),
+            signers: vec![(party(5), [10; 32]), (party(6), [11; 32])],
+        };
+        assert_eq!(
+            hex::encode(signing.id().0),
+            "4e9e232df086eae1cf3525fcc9b8a507abb9b7fd2a3f4d6bfd65ba50e589e324"
+        );
+    }
+}

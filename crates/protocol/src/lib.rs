@@ -1,0 +1,71 @@
+//! One party's side of every joint computation, without network, clock, thread or operating-system randomness.
+//!
+//! [`keygen`] and [`sign`] give a [`Ceremony`]: messages in, [`Step`]s out. Which protocol runs behind it follows from
+//! the scheme; nobody outside of this crate branches on it. Libraries' panics and strangers' bytes end at this border.
+#![warn(missing_docs)]
+
+pub mod ceremony;
+pub mod context;
+pub mod share;
+
+mod cggmp;
+mod frost;
+mod guard;
+mod wire;
+
+pub use ceremony::{Blame, Ceremony, Failure, Offence, Outbound, Step};
+pub use context::{KeygenContext, PROTOCOL_VERSION, SetupError, SigningContext, Subject};
+pub use share::{DecodeError, KeyShare};
+pub use wire::MAX_PAYLOAD_BYTES;
+
+use ed25519_dalek::SigningKey;
+use entropy_shared::{PartyId, Scheme, Signature};
+use guard::Guard;
+
+/// One party's side of a key generation; its output is the party's share.
+///
+/// `account` is the key of the server `me`; what may become evidence is signed with it.
+pub fn keygen(
+    context: &KeygenContext,
+    me: PartyId,
+    account: &SigningKey,
+) -> Result<Box<dyn Ceremony<Output = KeyShare>>, SetupError> {
+    if !context.committee.contains(&me) {
+        return Err(SetupError::NotAParty);
+    }
+    let parties = context.committee.parties().to_vec();
+    match context.scheme {
+        Scheme::EcdsaCggmp24 => {
+            let inner = cggmp::Keygen::new(context, me, account)?;
+            Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
+        }
+        Scheme::SchnorrTaproot => {
+            let inner = frost::Keygen::new(context, me)?;
+            Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
+        }
+        other => Err(SetupError::UnsupportedScheme(other)),
+    }
+}
+
+/// One signer's side of one signature; its output has been verified under the context's final key.
+///
+/// Every signer gets the signature. `share` must be the one that the context names, `account` the key of the share's party.
+pub fn sign(
+    context: &SigningContext,
+    share: &KeyShare,
+    account: &SigningKey,
+) -> Result<Box<dyn Ceremony<Output = Signature>>, SetupError> {
+    context.check(share)?;
+    let (me, parties) = (share.party(), context.signer_ids());
+    match share.public().scheme {
+        Scheme::EcdsaCggmp24 => {
+            let inner = cggmp::Sign::new(context, share, account)?;
+            Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
+        }
+        Scheme::SchnorrTaproot => {
+            let inner = frost::Sign::new(context, share)?;
+            Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
+        }
+        other => Err(SetupError::UnsupportedScheme(other)),
+    }
+}
