@@ -18,15 +18,15 @@ pub(crate) struct Message {
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Part {
     signature: Vec<u8>,
-    metadata: Metadata,
+    pub(crate) metadata: Metadata,
     pub(crate) payload: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Metadata {
-    session: Vec<u8>,
-    numbers: Vec<u8>,
-    is_echo: bool,
+    pub(crate) session: Vec<u8>,
+    pub(crate) numbers: Vec<u8>,
+    pub(crate) is_echo: bool,
 }
 
 /// The payload of an echo round: what its sender has seen of each broadcast.
@@ -63,19 +63,25 @@ impl Part {
     }
 }
 
+/// The message that this packet carries.
+pub(crate) fn message(packet: &Packet) -> Message {
+    let body = packet.frame().body;
+    let message: Message = postcard::from_bytes(&body).unwrap();
+    assert_eq!(
+        postcard::to_allocvec(&message).unwrap(),
+        body,
+        "the forger knows the format"
+    );
+    message
+}
+
 /// The same message with other content, signed by `account`.
 pub(crate) fn forge(
     packet: &Packet,
     account: &SigningKey,
     edit: impl FnOnce(&mut Message),
 ) -> Packet {
-    let body = packet.frame().body;
-    let mut message: Message = postcard::from_bytes(&body).unwrap();
-    assert_eq!(
-        postcard::to_allocvec(&message).unwrap(),
-        body,
-        "the forger knows the format"
-    );
+    let mut message = message(packet);
     edit(&mut message);
     message.echo.sign(0, account);
     message.normal.sign(1, account);

@@ -10,6 +10,7 @@ use entropy_shared::{Digest, PartyId, Scheme, tagged_hash};
 use crate::{
     common::{Network, Packet, accounts, keygen_context, keygens},
     forge::{Echoes, forge},
+    primes::primed,
 };
 
 // The rounds: key init and its echoes, dealing, what was seen of it, subshares, auxiliary material, agreement.
@@ -73,7 +74,9 @@ fn a_silent_party_is_named_by_all_in_every_phase() {
     let silent = parties(3)[2];
     for round in [COMMITMENT, COMMITMENT_ECHO, DEALING, SEEN, SUBSHARE] {
         let network = Network::chaotic(2).tamper(move |packet| {
-            if packet.from == silent && packet.round() >= round {
+            // Nobody else completes the subshares: there is no need for the silent party to search primes.
+            let last = packet.to == silent && packet.round() == SUBSHARE;
+            if (packet.from == silent && packet.round() >= round) || last {
                 Vec::new()
             } else {
                 vec![packet]
@@ -141,16 +144,16 @@ fn a_wrong_signature_is_blamed() {
 
 #[test]
 fn malformed_bytes_are_blamed() {
-    for round in [COMMITMENT, DEALING, SEEN, SUBSHARE] {
-        cheat_all(round, Offence::Malformed, |packet| {
-            packet.with_body(vec![7; 3])
-        });
-        cheat_all(round, Offence::Malformed, |packet| {
-            packet.edited(|body| body.push(0))
-        });
-        cheat_all(round, Offence::Malformed, |packet| {
-            packet.with_body(Vec::new())
-        });
+    let malformed: [fn(&Packet) -> Packet; 3] = [
+        |packet| packet.with_body(vec![7; 3]),
+        |packet| packet.edited(|body| body.push(0)),
+        |packet| packet.with_body(Vec::new()),
+    ];
+    for replace in malformed {
+        for round in [COMMITMENT, DEALING, SEEN] {
+            cheat_all(round, Offence::Malformed, replace);
+        }
+        cheat_all_of_subshares(Offence::Malformed, replace);
     }
 }
 
@@ -468,7 +471,7 @@ fn a_modulus_that_makes_the_library_panic_is_blamed_on_its_sender() {
             message.normal.payload.as_mut().unwrap()[2] &= 0xfe
         })
     });
-    let run = network.run(keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 2)));
+    let run = network.run(primed(keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 2))));
     run.assert_blames(&honest, cheater, Offence::Panic);
 }
 
@@ -485,7 +488,7 @@ fn another_public_package_is_blamed_and_so_is_a_late_silence() {
                 _ => vec![packet],
             },
         );
-    let run = network.run(keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 2)));
+    let run = network.run(primed(keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 2))));
     run.assert_blames(&honest, cheater, Offence::Unexpected);
     assert_eq!(
         run.failure(&cheater).blame,

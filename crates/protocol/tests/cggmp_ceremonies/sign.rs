@@ -18,7 +18,7 @@ use k256::{ProjectivePoint, Scalar, elliptic_curve::sec1::ToEncodedPoint};
 use proptest::prelude::*;
 
 use crate::{
-    common::{Network, accounts, keygen_context, keygens, sets_of, signing_context, signs},
+    common::{Network, Packet, accounts, keygen_context, keygens, sets_of, signing_context, signs},
     forge::forge,
 };
 
@@ -28,40 +28,47 @@ const PRODUCT: u8 = 3;
 const DELTA: u8 = 5;
 const SIGNATURE_SHARE: u8 = 7;
 
-/// Shares 2 of 3, generated once.
-fn shares() -> &'static BTreeMap<PartyId, KeyShare> {
-    static SHARES: OnceLock<BTreeMap<PartyId, KeyShare>> = OnceLock::new();
-    SHARES.get_or_init(|| {
+/// A key generation 2 of 3, what was sent in it, and the shares. Its random numbers are those of a seed, so that both are golden.
+pub(crate) struct Generation {
+    pub(crate) transcript: Vec<Packet>,
+    pub(crate) shares: BTreeMap<PartyId, KeyShare>,
+}
+
+/// Run once, with a search for primes.
+pub(crate) fn generation() -> &'static Generation {
+    static GENERATION: OnceLock<Generation> = OnceLock::new();
+    GENERATION.get_or_init(|| {
         let start = Instant::now();
-        let run = Network::chaotic(20).run(keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 3)));
+        let mut run =
+            Network::chaotic(20).run(keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 3)));
         println!(
             "key generation 2 of 3, all parties in one thread: {:.1?}",
             start.elapsed()
         );
-        let longest = run
-            .transcript
-            .iter()
-            .map(|packet| packet.payload.len())
-            .max()
-            .unwrap_or_default();
-        let sent: usize = run
-            .transcript
-            .iter()
-            .map(|packet| packet.payload.len())
-            .sum();
+        let transcript = std::mem::take(&mut run.transcript);
+        let lengths = || transcript.iter().map(|packet| packet.payload.len());
         println!(
-            "longest payload {longest} bytes of at most {MAX_PAYLOAD_BYTES}, {} bytes sent by each",
-            sent / 3
+            "longest payload {} bytes of at most {MAX_PAYLOAD_BYTES}, {} bytes sent by each",
+            lengths().max().unwrap_or_default(),
+            lengths().sum::<usize>() / 3
         );
-        run.outputs()
+        Generation {
+            transcript,
+            shares: run.outputs(),
+        }
     })
 }
 
-fn parties() -> Vec<PartyId> {
+/// The shares of that key generation.
+pub(crate) fn shares() -> &'static BTreeMap<PartyId, KeyShare> {
+    &generation().shares
+}
+
+pub(crate) fn parties() -> Vec<PartyId> {
     shares().keys().copied().collect()
 }
 
-fn context(signers: &[PartyId], path: &str) -> SigningContext {
+pub(crate) fn context(signers: &[PartyId], path: &str) -> SigningContext {
     let path: DerivationPath = path.parse().unwrap();
     signing_context(
         &shares()[&signers[0]],
@@ -93,13 +100,15 @@ fn judge(context: &SigningContext, signature: &Signature) {
     assert_eq!(normalised, recoverable.to_standard());
 }
 
-/// Every signer has the same good signature.
+/// Every signer has the same good signature. Gives what was sent.
 fn sign_well(
     network: Network,
     context: &SigningContext,
     shares: &BTreeMap<PartyId, KeyShare>,
-) -> Signature {
-    let outputs = network.run(signs(context, shares)).outputs();
+) -> Vec<Packet> {
+    let mut run = network.run(signs(context, shares));
+    let transcript = std::mem::take(&mut run.transcript);
+    let outputs = run.outputs();
     assert_eq!(outputs.len(), context.signers.len());
     let signatures: Vec<_> = outputs.into_values().collect();
     assert!(
@@ -107,7 +116,25 @@ fn sign_well(
         "{signatures:?}"
     );
     judge(context, &signatures[0]);
-    signatures[0]
+    transcript
+}
+
+/// The signature of the first two parties for the key itself, run once: what is sent in it is golden.
+pub(crate) fn signing() -> &'static [Packet] {
+    static SIGNING: OnceLock<Vec<Packet>> = OnceLock::new();
+    SIGNING.get_or_init(|| {
+        let start = Instant::now();
+        let sent = sign_well(
+            Network::orderly(1),
+            &context(&parties()[..2], "m"),
+            shares(),
+        );
+        println!(
+            "signature 2 of 3 at m, both signers in one thread: {:.1?}",
+            start.elapsed()
+        );
+        sent
+    })
 }
 
 #[test]
@@ -131,10 +158,10 @@ fn all_parties_agree_on_the_package() {
 
 #[test]
 fn every_pair_signs_for_the_key_and_for_paths_below_it() {
-    for (signers, path) in sets_of(2, &parties())
-        .iter()
-        .zip(["m", "m/0/5", "m/2147483647"])
-    {
+    let sets = sets_of(2, &parties());
+    assert_eq!(sets[0], parties()[..2]);
+    signing();
+    for (signers, path) in sets[1..].iter().zip(["m/0/5", "m/2147483647"]) {
         let start = Instant::now();
         sign_well(Network::orderly(1), &context(signers, path), shares());
         println!(
