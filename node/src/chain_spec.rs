@@ -1,25 +1,31 @@
-//! The chain specifications that the program brings along: both for one's own machine.
+//! The chain specifications that the program brings along: two for one's own machine, and a template.
 //!
-//! Real networks give a file to `--chain`. What a network chooses is in the genesis configuration
-//! there (`stakingExtension.parameters`), which a plain specification shows and lets one edit.
+//! Real networks give a file to `--chain`, made from the template by filling in its placeholders
+//! (`entropy-node export-chain-spec --chain template`). What a network chooses is in the genesis
+//! configuration there (`stakingExtension.parameters`), which a plain specification shows and lets one edit.
 
-use entropy_runtime::SS58_PREFIX;
+use std::path::Path;
+
+use entropy_runtime::{SS58_PREFIX, TEMPLATE_PRESET};
 use sc_service::{ChainType, GenericChainSpec, Properties};
 use sp_genesis_builder::{DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET};
 
 /// A chain specification of this program; it has no extensions.
 pub type ChainSpec = GenericChainSpec;
 
-/// Reads the specification that `--chain` names: `dev`, `local` (also the empty name), else a file.
+/// Reads the specification that `--chain` names: `dev`, `local` (also the empty name), `template`, else a file.
 ///
-/// The error says what would have been taken.
+/// The error says what would have been taken, or what is wrong with the file.
 pub fn load(id: &str) -> Result<ChainSpec, String> {
     match id {
         "dev" => development(),
         "" | "local" => local(),
-        path => ChainSpec::from_json_file(path.into()).map_err(|error| {
-            format!("--chain takes `dev`, `local` or the path of a chain specification, and `{path}` is none of them: {error}")
-        }),
+        "template" => template(),
+        path if Path::new(path).is_file() => ChainSpec::from_json_file(path.into())
+            .map_err(|error| format!("the file `{path}` is no chain specification: {error}")),
+        path => Err(format!(
+            "--chain takes `dev`, `local`, `template` or the path of a chain specification, and `{path}` is none of them"
+        )),
     }
 }
 
@@ -40,6 +46,16 @@ fn local() -> Result<ChainSpec, String> {
         "entropy_local",
         ChainType::Local,
         LOCAL_TESTNET_RUNTIME_PRESET,
+    )
+}
+
+/// Nobody's: it has placeholders where the keys of its validators belong, and makes no genesis before they are filled in.
+fn template() -> Result<ChainSpec, String> {
+    build(
+        "Entropy Template",
+        "entropy_template",
+        ChainType::Live,
+        TEMPLATE_PRESET,
     )
 }
 

@@ -45,7 +45,7 @@ impl SubstrateCli for Cli {
 
 /// Parses the command line and does what it says; returns when the node has stopped.
 pub fn run() -> sc_cli::Result<()> {
-    let cli = Cli::from_args();
+    let cli = Cli::from_args().without_unasked_unsafe_rpc();
     match &cli.subcommand {
         None => {
             let runner = cli.create_runner(&cli.run)?;

@@ -1,9 +1,10 @@
-//! Puts a node together: database, transaction pool, BABE, GRANDPA, network, RPC.
+//! Puts a node together: database, transaction pool, BABE, GRANDPA, network, authority discovery, RPC.
 
 use std::{sync::Arc, time::Duration};
 
 use entropy_runtime::{RuntimeApi, opaque::Block};
-use futures::FutureExt as _;
+use futures::{FutureExt as _, StreamExt as _};
+use sc_authority_discovery::{Role as DiscoveryRole, WorkerConfig as DiscoveryConfig};
 use sc_client_api::{Backend as _, BlockBackend as _};
 use sc_consensus::DefaultImportQueue;
 use sc_consensus_babe::{BabeBlockImport, BabeLink, BabeWorkerHandle, SlotProportion};
@@ -13,7 +14,7 @@ use sc_consensus_grandpa::{
 };
 use sc_consensus_slots::BackoffAuthoringOnFinalizedHeadLagging;
 use sc_executor::WasmExecutor;
-use sc_network::NetworkBackend;
+use sc_network::{Event, NetworkBackend, NetworkEventStream as _};
 use sc_offchain::{OffchainWorkerOptions, OffchainWorkers};
 use sc_service::{
     BuildNetworkParams, Configuration, Error, KeystoreContainer, SpawnTasksParams, TaskManager,
@@ -224,6 +225,14 @@ pub(crate) fn start<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
     let force_authoring = config.force_authoring;
     let finality = !config.disable_grandpa;
     let registry = config.prometheus_registry().cloned();
+    let discovery_config = DiscoveryConfig {
+        publish_non_global_ips: config.network.allow_non_globals_in_dht,
+        public_addresses: config.network.public_addresses.clone(),
+        persisted_cache_directory: config.network.net_config_path.clone(),
+        // No node of this chain publishes records of the older kind, which its network identity does not sign.
+        strict_record_validation: true,
+        ..DiscoveryConfig::default()
+    };
 
     if config.offchain_worker.enabled {
         let workers = OffchainWorkers::new(OffchainWorkerOptions {
@@ -273,6 +282,34 @@ pub(crate) fn start<N: NetworkBackend<Block, <Block as BlockT>::Hash>>(
         telemetry: telemetry.as_mut(),
         tracing_execute_block: None,
     })?;
+
+    // A validator also says where it is; others only look.
+    let discovery_role = if role.is_authority() {
+        DiscoveryRole::PublishAndDiscover(keystore.keystore())
+    } else {
+        DiscoveryRole::Discover
+    };
+    let records = network
+        .event_stream("authority-discovery")
+        .filter_map(|event| async move {
+            match event {
+                Event::Dht(event) => Some(event),
+                _ => None,
+            }
+        });
+    // The second one answers this process, which doesn't ask.
+    let (discovery, _) = sc_authority_discovery::new_worker_and_service_with_config(
+        discovery_config,
+        client.clone(),
+        Arc::new(network.clone()),
+        Box::pin(records),
+        discovery_role,
+        registry.clone(),
+        tasks.spawn_handle(),
+    );
+    tasks
+        .spawn_handle()
+        .spawn("authority-discovery", Some("networking"), discovery.run());
 
     if role.is_authority() {
         let env = sc_basic_authorship::ProposerFactory::new(

@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use entropy_shared::{
-    KeyId, Parameters, PartyId, RequestId,
-    lifecycle::request::{KeyRecord, RequestRecord},
-    view::ChainView,
+    KeyId, Parameters, PartyId, ProgramId, RequestId, VerifyingKey,
+    lifecycle::{registry::KeyRecord, request::RequestRecord},
+    view::{ChainView, StoredProgram},
 };
 use frame_support::{
     genesis_builder_helper::{build_state, get_preset},
@@ -27,9 +27,10 @@ use sp_session::OpaqueGeneratedSessionKeys;
 use sp_version::RuntimeVersion;
 
 use crate::{
-    AccountId, BABE_EPOCH_CONFIGURATION, Babe, Balance, Block, Executive, Grandpa, Historical,
-    InherentDataExt, Nonce, Runtime, RuntimeGenesisConfig, SessionKeys, Signing, StakingExtension,
-    System, TransactionPayment, VERSION, parameters::SessionSlots, presets,
+    AccountId, AuthorityDiscovery, BABE_EPOCH_CONFIGURATION, Babe, Balance, Block, Executive,
+    Grandpa, Historical, InherentDataExt, Nonce, Programs, Registry, Runtime, RuntimeGenesisConfig,
+    SessionKeys, Signing, StakingExtension, System, TransactionPayment, VERSION,
+    parameters::SessionSlots, presets,
 };
 
 impl_runtime_apis! {
@@ -169,6 +170,12 @@ impl_runtime_apis! {
         }
     }
 
+    impl sp_authority_discovery::AuthorityDiscoveryApi<Block> for Runtime {
+        fn authorities() -> Vec<sp_authority_discovery::AuthorityId> {
+            AuthorityDiscovery::authorities()
+        }
+    }
+
     impl sp_session::SessionKeys<Block> for Runtime {
         fn generate_session_keys(
             owner: Vec<u8>,
@@ -220,7 +227,30 @@ impl_runtime_apis! {
         }
 
         fn key(id: KeyId) -> Option<KeyRecord> {
-            pallet_entropy_registry::Keys::<Runtime>::get(id)
+            Registry::key(&id)
+        }
+
+        fn key_by_verifying_key(key: VerifyingKey) -> Option<KeyId> {
+            Registry::by_verifying_key(&key)
+        }
+
+        fn keys_of(
+            owner: entropy_shared::AccountId,
+            start_after: Option<KeyId>,
+            limit: u32,
+        ) -> Vec<KeyId> {
+            Registry::keys_of(&AccountId::new(owner.0), start_after, limit)
+        }
+
+        fn program(id: ProgramId) -> Option<StoredProgram> {
+            let record = Programs::program(&id)?;
+            Some(StoredProgram {
+                author: record.author,
+                code: Programs::code(&id)?,
+                schema: Programs::schema(&id)?,
+                metadata: Programs::metadata(&id)?,
+                references: record.references,
+            })
         }
 
         fn request(id: RequestId) -> Option<RequestRecord> {
@@ -234,6 +264,7 @@ impl_runtime_apis! {
 
     impl sp_genesis_builder::GenesisBuilder<Block> for Runtime {
         fn build_state(json: Vec<u8>) -> sp_genesis_builder::Result {
+            presets::check_filled_in(&json)?;
             build_state::<RuntimeGenesisConfig>(json)
         }
 

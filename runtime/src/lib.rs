@@ -32,6 +32,8 @@ use sp_runtime::{
 use sp_version::RuntimeVersion;
 
 pub use apis::{RUNTIME_API_VERSIONS, RuntimeApi};
+pub use configs::ProxyType;
+pub use presets::TEMPLATE_PRESET;
 
 /// How a user signs: Ed25519, Sr25519 or ECDSA over secp256k1.
 pub type Signature = MultiSignature;
@@ -101,6 +103,8 @@ impl_opaque_keys! {
         pub babe: Babe,
         /// Votes on finality (Ed25519).
         pub grandpa: Grandpa,
+        /// Signs the addresses under which other nodes find the validator (Sr25519).
+        pub authority_discovery: AuthorityDiscovery,
     }
 }
 
@@ -206,11 +210,17 @@ mod runtime {
     pub type Grandpa = pallet_grandpa;
     #[runtime::pallet_index(26)]
     pub type Offences = pallet_offences;
+    #[runtime::pallet_index(27)]
+    pub type AuthorityDiscovery = pallet_authority_discovery;
 
     #[runtime::pallet_index(30)]
     pub type Sudo = pallet_sudo;
     #[runtime::pallet_index(31)]
     pub type Utility = pallet_utility;
+    #[runtime::pallet_index(32)]
+    pub type Multisig = pallet_multisig;
+    #[runtime::pallet_index(33)]
+    pub type Proxy = pallet_proxy;
 
     #[runtime::pallet_index(40)]
     pub type Programs = pallet_entropy_programs;

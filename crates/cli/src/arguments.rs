@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use entropy_client::{parse_account, parse_signature, parse_verifying_key};
 use entropy_shared::{
-    AccountId, DerivationPath, Hasher, KeyId, ProgramId, RequestId, Scheme, Signature,
-    TaprootTweak, VerifyingKey, tagged_hash,
+    AccountId, DerivationPath, Hasher, KeyId, RequestId, Scheme, Signature, TaprootTweak,
+    VerifyingKey, lifecycle::registry::AttachedProgram, tagged_hash,
 };
 
 /// Keys that nobody holds: register them, have them sign, verify what they signed.
@@ -73,7 +73,7 @@ pub(crate) enum ServerCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Register a key that only the signing account may use.
+    /// Register a key that the signing account manages.
     Register {
         /// Which signatures it makes, by which protocol.
         #[arg(long)]
@@ -81,9 +81,15 @@ pub(crate) enum KeyCommand {
         /// Tells several keys of one owner and scheme apart: a text, or 0x and 64 hexadecimal digits.
         #[arg(long, value_name = "TEXT|HEX", value_parser = salt, default_value = "0x0000000000000000000000000000000000000000000000000000000000000000", hide_default_value = true)]
         salt: [u8; 32],
-        /// A program that must allow each signature; can be repeated.
-        #[arg(long = "program", value_name = "ID")]
-        programs: Vec<ProgramId>,
+        /// A program that must allow each signature, and its configuration for this key; can be repeated.
+        #[arg(long = "program", value_name = "ID[=HEX]", value_parser = attached_program)]
+        programs: Vec<AttachedProgram>,
+        /// An account that may request signatures beside the owner; can be repeated.
+        #[arg(long = "requester", value_name = "ACCOUNT", value_parser = parse_account)]
+        requesters: Vec<AccountId>,
+        /// Let anybody request signatures; the key needs a program.
+        #[arg(long, conflicts_with = "requesters", requires = "programs")]
+        anyone: bool,
         #[command(flatten)]
         signer: SignerArguments,
     },
@@ -119,6 +125,10 @@ pub(crate) struct SignArguments {
     /// For Taproot keys: which output key the signature is for: `none` (plain BIP-340), `key-path` (no scripts), or the Merkle root of the scripts.
     #[arg(long, value_name = "none|key-path|HEX", value_parser = tweak, default_value = "none")]
     pub(crate) taproot: TaprootTweak,
+
+    /// For how many blocks the request stays open; without it, for as many as the chain allows.
+    #[arg(long, value_name = "BLOCKS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) lifetime: Option<u32>,
 
     /// How long to wait for the signature, in seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "600")]
@@ -220,6 +230,18 @@ impl Message {
             }),
         }
     }
+}
+
+/// A program's id, and after `=` its configuration in hexadecimal digits.
+fn attached_program(text: &str) -> Result<AttachedProgram, String> {
+    let (id, configuration) = text.split_once('=').unwrap_or((text, ""));
+    let digits = configuration.strip_prefix("0x").unwrap_or(configuration);
+    Ok(AttachedProgram {
+        program: id.parse().map_err(|error| format!("{error}"))?,
+        configuration: hex::decode(digits).map_err(|error| {
+            format!("a configuration is an even number of hexadecimal digits: {error}")
+        })?,
+    })
 }
 
 /// A salt from a text is a hash of the text under a tag of its own, so that it can be any text.

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use codec::{Decode, DecodeAll, Encode};
 use entropy_shared::{
-    AccountId, BlockNumber, Genesis, KeyId, Parameters, PartyId, ProgramId, RequestId, Scheme,
-    lifecycle::request::{KeyRecord, RequestContent, RequestRecord, RequestState},
+    AccountId, BlockNumber, Genesis, KeyId, Parameters, PartyId, RequestId, Scheme,
+    lifecycle::{
+        registry::{AttachedProgram, KeyRecord, Requesters},
+        request::{RequestContent, RequestRecord, RequestState},
+    },
     view::{ChainView, SchemeState, VIEW_FORMAT},
 };
 use subxt::{
@@ -89,30 +92,31 @@ impl Client {
         Ok(())
     }
 
-    /// Registers a key: a child of the scheme's root key, which `signer` alone may use. The salt tells apart several keys of one owner.
+    /// Registers a key: a child of the scheme's root key, which `signer` manages. The salt tells apart several keys of one owner.
     pub async fn register_key(
         &self,
         signer: &Signer,
         scheme: Scheme,
         salt: &[u8; 32],
-        programs: &[ProgramId],
+        programs: &[AttachedProgram],
+        requesters: &Requesters,
     ) -> Result<KeyId, ClientError> {
-        self.submit(
-            signer,
-            Call::new("Registry", "register", (scheme, salt, programs)),
-        )
-        .await?;
+        let arguments = (scheme, salt, programs, requesters);
+        self.submit(signer, Call::new("Registry", "register", arguments))
+            .await?;
         Ok(KeyId::of(&self.genesis, scheme, &signer.account(), salt))
     }
 
-    /// Asks for one signature; await it by [`Self::wait_for_signature`].
+    /// Asks for one signature; await it by [`Self::wait_for_signature`]. It expires after `lifetime` blocks, or after as many as
+    /// the chain allows.
     pub async fn request(
         &self,
         signer: &Signer,
         content: &RequestContent,
+        lifetime: Option<BlockNumber>,
     ) -> Result<RequestId, ClientError> {
         let events = self
-            .submit(signer, Call::new("Signing", "request", content))
+            .submit(signer, Call::new("Signing", "request", (content, lifetime)))
             .await?;
         events
             .iter()

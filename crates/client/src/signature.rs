@@ -1,6 +1,6 @@
 //! Keys and signatures as people write them, and whether one verifies under the other: without any node.
 
-use entropy_shared::{Digest, Signature, SignatureError, VerifyingKey};
+use entropy_shared::{Signature, SignatureError, VerifyingKey};
 
 /// A text that is no key, or no signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,15 +47,15 @@ pub fn parse_signature(text: &str) -> Result<Signature, ParseError> {
     }
 }
 
-/// Whether `signature` signs `digest` under `key`; the chain's own rule, applied here.
+/// Whether `signature` signs `message` under `key`; the chain's own rule, applied here.
 ///
-/// `key` is the *final* key: derived by the request's path and tweaked, as the request's record has it.
+/// `message` is what is signed (`entropy_shared::signed_bytes`): the 32-byte digest, except where Ed25519 signs a message as it is. `key` is the *final* key: derived by the request's path and tweaked, as the request's record has it.
 pub fn verify(
     key: &VerifyingKey,
-    digest: &Digest,
+    message: &[u8],
     signature: &Signature,
 ) -> Result<(), SignatureError> {
-    signature.verify(key, digest)
+    signature.verify(key, message)
 }
 
 fn parse_hex(text: &str) -> Option<Vec<u8>> {
@@ -113,9 +113,9 @@ mod tests {
             "E907831F80848D1069A5371B402410364BDF1C5F8307B0084C55F1CE2DCA821525F66A4A85EA8B71E482A74F382D2CE5EBEEE8FDB2172F477DF4900D310536C0",
         );
         let (key, signature) = (key.expect("is a key"), signature.expect("is a signature"));
-        assert_eq!(verify(&key, &Digest([0; 32]), &signature), Ok(()));
+        assert_eq!(verify(&key, &[0; 32], &signature), Ok(()));
         assert_eq!(
-            verify(&key, &Digest([1; 32]), &signature),
+            verify(&key, &[1; 32], &signature),
             Err(SignatureError::Invalid)
         );
     }

@@ -37,6 +37,9 @@ pub fn judge(record: &RequestRecord, root_key: &VerifyingKey) -> anyhow::Result<
         Hasher::Keccak256 | Hasher::Blake2b256 | Hasher::Sha3_256 => record.digest.0,
     };
     ensure!(digest == record.digest.0, "the chain's digest is another");
+    if let Signature::EcdsaP256(_) | Signature::Ed25519(_) = signature {
+        bail!("there is no judge of signatures of {} here", record.scheme);
+    }
     let message = Message::from_digest(digest);
 
     let user = derive(
@@ -100,6 +103,7 @@ pub fn judge(record: &RequestRecord, root_key: &VerifyingKey) -> anyhow::Result<
             secp.verify_schnorr(&signature, &message, &output)
                 .context("libsecp256k1 refuses the signature")?;
         }
+        Signature::EcdsaP256(_) | Signature::Ed25519(_) => bail!("this has been refused above"),
     }
     Ok(signature)
 }
@@ -112,7 +116,10 @@ mod tests {
     };
     use entropy_shared::{
         AccountId, Digest, KeyId, Scheme,
-        lifecycle::request::{KeyRecord, RequestContent, open},
+        lifecycle::{
+            registry::{KeyRecord, Requesters},
+            request::{RequestContent, open},
+        },
     };
 
     use super::*;
@@ -156,14 +163,17 @@ mod tests {
                 derive(scheme, &root, &content.key, &content.path).expect("there is such a key");
             let key = KeyRecord {
                 owner,
+                offered_to: None,
+                registrant: owner,
                 scheme,
                 salt: [0; 32],
                 verifying_key: derived.key,
                 programs: Vec::new(),
+                requesters: Requesters::Owner,
                 registered: 1,
             };
-            let mut record =
-                open(content, owner, &key, &root, 2, &Default::default()).expect("is a request");
+            let mut record = open(content, owner, &key, &root, None, 2, &Default::default())
+                .expect("is a request");
             let offset = Scalar::from_be_bytes(derived.offset).expect("is a scalar");
             let child = self.secret.add_tweak(&offset).expect("is not zero");
             let message = Message::from_digest(record.digest.0);
@@ -252,7 +262,7 @@ mod tests {
                     bytes[0] ^= 1;
                     VerifyingKey::Secp256k1(bytes)
                 }
-                VerifyingKey::XOnly(_) => VerifyingKey::XOnly([0x79; 32]),
+                _ => VerifyingKey::XOnly([0x79; 32]),
             };
             let mut open = record.clone();
             open.state = RequestState::Open;

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use entropy_client::{BindingProof, Client, format_account};
 use entropy_shared::{
     BlockNumber, Scheme,
-    lifecycle::keygen::{ActiveKey, KeyState},
+    lifecycle::key::{ActiveKey, KeyState},
 };
 use serde_json::{Map, Value};
 
@@ -196,9 +196,7 @@ impl Network {
             let keys: Option<Vec<_>> = states
                 .into_iter()
                 .map(|entry| {
-                    let KeyState::Active(key) = entry.state else {
-                        return None;
-                    };
+                    let key = entry.state.active()?.clone();
                     let began = began.iter().find(|(scheme, _)| *scheme == entry.scheme);
                     let blocks = began.map_or(0, |(_, began)| key.since.saturating_sub(*began));
                     Some(RootKey {
@@ -248,5 +246,9 @@ fn describe(state: &KeyState) -> String {
             generating.committee.size(),
         ),
         KeyState::Active(key) => format!("in use since block {}", key.since),
+        KeyState::Resharing { from, attempt } => format!(
+            "in use since block {}, dealt anew in attempt {}",
+            from.since, attempt.attempt
+        ),
     }
 }

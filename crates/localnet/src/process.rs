@@ -51,12 +51,7 @@ impl Drop for Running {
 
 impl Process {
     /// A process that does not run yet; what it prints will be appended to the file `log`.
-    pub(crate) fn new(
-        name: String,
-        program: &Path,
-        arguments: Vec<OsString>,
-        log: PathBuf,
-    ) -> Self {
+    pub fn new(name: String, program: &Path, arguments: Vec<OsString>, log: PathBuf) -> Self {
         Self {
             name,
             program: program.into(),
@@ -178,7 +173,7 @@ impl Process {
     }
 
     /// An error that says how and shows its log, if it should run and has ended.
-    pub(crate) fn check_running(&mut self) -> anyhow::Result<()> {
+    pub fn check_running(&mut self) -> anyhow::Result<()> {
         let Some(running) = &mut self.running else {
             return Ok(());
         };

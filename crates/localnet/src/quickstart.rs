@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use entropy_client::{Client, verify};
 use entropy_shared::{
     BlockNumber, DerivationPath, Hasher, KeyId, RequestId, Scheme, Signature, TaprootTweak,
-    lifecycle::request::{RequestContent, RequestRecord, RequestState},
+    lifecycle::{
+        registry::Requesters,
+        request::{RequestContent, RequestRecord, RequestState},
+    },
 };
 use serde_json::Map;
 
@@ -135,19 +138,19 @@ async fn sign(
 ) -> anyhow::Result<Signed> {
     let signer = network.validators[0].signer()?;
     let key = client
-        .register_key(&signer, root.scheme, &[0; 32], &[])
+        .register_key(&signer, root.scheme, &[0; 32], &[], &Requesters::Owner)
         .await?;
     progress(&format!("registered {} key {key}", root.scheme));
-    let request = client.request(&signer, &content(key)).await?;
+    let request = client.request(&signer, &content(key), None).await?;
     progress(&format!("requested a signature: {request}"));
     let began = Instant::now();
     let record = client.wait_for_signature(&request, SIGNING_TIME).await?;
     network.check_running()?;
     let signature = judge(&record, &root.key.root_key)?;
-    verify(&record.final_key, &record.digest, &signature)?;
+    verify(&record.final_key, &record.digest.0, &signature)?;
     let blocks = match record.state {
         RequestState::Signed { at, .. } => at.saturating_sub(record.submitted),
-        RequestState::Open | RequestState::Expired { .. } => 0,
+        _ => 0,
     };
     progress(&format!(
         "signed after {blocks} blocks ({:.1} s), and verified",

@@ -18,7 +18,8 @@ use entropy_localnet::{Network, RootKey, asked_to_end, judge::judge, write_passw
 use entropy_shared::{
     DerivationPath, Hasher, KeyId, RequestId, Scheme, TaprootTweak,
     lifecycle::{
-        keygen::KeyState,
+        key::KeyState,
+        registry::Requesters,
         request::{RequestContent, RequestState},
     },
 };
@@ -109,7 +110,13 @@ impl Story {
         let ecdsa = self.register_by_command(Scheme::EcdsaCggmp24).await?;
         let taproot = self
             .client
-            .register_key(&self.alice, Scheme::SchnorrTaproot, &[7; 32], &[])
+            .register_key(
+                &self.alice,
+                Scheme::SchnorrTaproot,
+                &[7; 32],
+                &[],
+                &Requesters::Owner,
+            )
             .await?;
         self.step("requests are answered");
         self.sign_in_all_ways(ecdsa, taproot).await?;
@@ -149,7 +156,13 @@ impl Story {
         );
         let registered = self
             .client
-            .register_key(&self.alice, Scheme::EcdsaCggmp24, &[0; 32], &[])
+            .register_key(
+                &self.alice,
+                Scheme::EcdsaCggmp24,
+                &[0; 32],
+                &[],
+                &Requesters::Owner,
+            )
             .await;
         refused(registered, "Registry::NoRootKey")
     }
@@ -312,7 +325,7 @@ impl Story {
     async fn sign(&mut self, when: &str, requests: &[RequestContent]) -> anyhow::Result<()> {
         let mut ids: Vec<RequestId> = Vec::new();
         for content in requests {
-            ids.push(self.client.request(&self.alice, content).await?);
+            ids.push(self.client.request(&self.alice, content, None).await?);
         }
         for id in ids {
             let record = self.client.wait_for_signature(&id, SIGNING_TIME).await?;
@@ -324,7 +337,7 @@ impl Story {
                 .context("no such root key")?;
             let signature = judge(&record, &root.key.root_key)
                 .with_context(|| format!("request {id}, {when}"))?;
-            verify(&record.final_key, &record.digest, &signature)?;
+            verify(&record.final_key, &record.digest.0, &signature)?;
             let RequestState::Signed { at, .. } = record.state else {
                 bail!("judged without a signature")
             };
@@ -393,8 +406,9 @@ impl Story {
             path: DerivationPath::default(),
             tweak: TaprootTweak::None,
         };
-        let ask =
-            async |who: &Signer, content: RequestContent| self.client.request(who, &content).await;
+        let ask = async |who: &Signer, content: RequestContent| {
+            self.client.request(who, &content, None).await
+        };
         refused(ask(&self.bob, good.clone()).await, "Signing::NotAllowed")?;
         let unknown = RequestContent {
             key: KeyId([9; 32]),
@@ -423,9 +437,15 @@ impl Story {
         )?;
         let unsupported = self
             .client
-            .register_key(&self.alice, Scheme::EcdsaP256, &[0; 32], &[])
+            .register_key(
+                &self.alice,
+                Scheme::EcdsaP256,
+                &[0; 32],
+                &[],
+                &Requesters::Owner,
+            )
             .await;
-        refused(unsupported, "Registry::NoRootKey")?;
+        refused(unsupported, "Registry::SchemeNotEnabled")?;
         match Client::connect("ws://127.0.0.1:1").await {
             Err(ClientError::Unreachable { .. }) => Ok(()),
             other => bail!("nobody listens there: {other:?}"),

@@ -12,7 +12,7 @@ use crate::{
     BlockNumber, Epoch,
     digest::tagged_hash,
     ids::{AccountId, Digest, Genesis, PartyId, RequestId},
-    lifecycle::keygen::KeygenReport,
+    lifecycle::{key::AttemptReport, request::Refusal},
     scheme::Scheme,
     signature::Signature,
 };
@@ -101,15 +101,30 @@ pub fn binding_bytes(genesis: &Genesis, stash: &AccountId, info: &ServerInfo) ->
     tagged_hash("entropy/bind-server/v1", &(genesis, stash, info))
 }
 
-/// What a server's account signs over its report on a key generation.
+/// What a server's account signs over its report on an attempt.
 ///
 /// `valid_until` is the last block in which the report may be included.
-pub fn keygen_report_bytes(
+pub fn attempt_report_bytes(
     genesis: &Genesis,
-    report: &KeygenReport,
+    report: &AttemptReport,
     valid_until: BlockNumber,
 ) -> [u8; 32] {
-    tagged_hash("entropy/report-keygen/v1", &(genesis, report, valid_until))
+    tagged_hash("entropy/report-attempt/v1", &(genesis, report, valid_until))
+}
+
+/// What a suspended server's account signs to be chosen for committees again, after its suspension `number`.
+///
+/// `valid_until` is the last block in which it may be included.
+pub fn ready_bytes(
+    genesis: &Genesis,
+    server: &PartyId,
+    number: u32,
+    valid_until: BlockNumber,
+) -> [u8; 32] {
+    tagged_hash(
+        "entropy/server-ready/v1",
+        &(genesis, server, number, valid_until),
+    )
 }
 
 /// What a server's account signs to submit the signature that answers a request.
@@ -125,6 +140,22 @@ pub fn result_bytes(
     tagged_hash(
         "entropy/submit-result/v1",
         &(genesis, server, request, signature, valid_until),
+    )
+}
+
+/// What a server's account signs to say that it does not sign a request.
+///
+/// `valid_until` is the last block in which the refusal may be included.
+pub fn refusal_bytes(
+    genesis: &Genesis,
+    server: &PartyId,
+    request: &RequestId,
+    refusal: &Refusal,
+    valid_until: BlockNumber,
+) -> [u8; 32] {
+    tagged_hash(
+        "entropy/refuse-request/v1",
+        &(genesis, server, request, refusal, valid_until),
     )
 }
 

@@ -3,27 +3,26 @@
 //! Additive throughout: every step adds a scalar that anyone can compute to the secret, and the same multiple of the
 //! generator to the public key. So holders of shares need no ceremony to derive, and the offset of a child is public.
 //! No child *secret* may ever leave the holders: with its chain code it would give the root's secret away.
+//!
+//! What all curves share is here; the steps are in one file for the two curves of the SEC1 kind and one for Ed25519.
 
 use alloc::vec::Vec;
 use codec::{Decode, DecodeWithMemTracking, Encode, Input, MaxEncodedLen};
 use core::{fmt, str::FromStr};
-use hmac::{Hmac, Mac};
-use k256::{
-    ProjectivePoint, Scalar,
-    elliptic_curve::{PrimeField, point::AffineCoordinates, sec1::ToEncodedPoint},
-};
+use hmac::{Hmac, Mac, digest::KeyInit};
+use k256::Secp256k1;
+use p256::NistP256;
 use scale_info::TypeInfo;
 use sha2::Sha512;
+
+mod ed25519;
+mod weierstrass;
 
 #[cfg(test)]
 mod tests;
 
-use crate::{
-    digest::{tagged_hash, tagged_hash_bytes},
-    ids::KeyId,
-    scheme::Scheme,
-    signature::{VerifyingKey, parse_secp256k1},
-};
+use crate::{ids::KeyId, scheme::Scheme, signature::VerifyingKey};
+use weierstrass::Steps;
 
 /// How many steps a user's path may have.
 pub const MAX_PATH_DEPTH: usize = 5;
@@ -145,9 +144,7 @@ pub enum TaprootTweak {
 /// Why no key can be derived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DerivationError {
-    /// This version cannot derive keys of the scheme.
-    UnsupportedScheme(Scheme),
-    /// The root key is of another curve, or not a point at all.
+    /// The key is of another curve than the scheme's, or not a key of it at all.
     BadRootKey,
     /// A tweak is given for a scheme that has none.
     TweakWithoutTaproot,
@@ -157,18 +154,11 @@ pub enum DerivationError {
 
 impl fmt::Display for DerivationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnsupportedScheme(scheme) => {
-                write!(f, "this version cannot derive keys of {scheme}")
-            }
-            Self::BadRootKey => f.write_str("the root key is not a point of the scheme's curve"),
-            Self::TweakWithoutTaproot => {
-                f.write_str("a Taproot tweak goes with scheme schnorr-taproot only")
-            }
-            Self::Unlucky => {
-                f.write_str("no key exists at this index (probability below 2^-127): take another")
-            }
-        }
+        f.write_str(match self {
+            Self::BadRootKey => "the root key is not a point of the scheme's curve",
+            Self::TweakWithoutTaproot => "a Taproot tweak goes with scheme schnorr-taproot only",
+            Self::Unlucky => "no key exists at this index (probability below 2^-127): take another",
+        })
     }
 }
 
@@ -179,35 +169,48 @@ impl core::error::Error for DerivationError {}
 pub struct Derived {
     /// The derived public key, before any Taproot tweak: always a full point.
     pub key: VerifyingKey,
-    /// What is added to the root's secret, as a big-endian scalar. Public.
+    /// What is added to the root's secret, as a scalar in the byte order of its curve: big-endian for secp256k1 and P-256,
+    /// little-endian for Ed25519. Always below the group order. Public.
     pub offset: [u8; 32],
-    /// The chain code for further steps (BIP-32). Public.
+    /// The chain code for further steps. Public.
     pub chain_code: [u8; 32],
 }
 
 impl Derived {
-    /// The key that a signature verifies under: the derived key itself for ECDSA, an x-coordinate after `tweak` for Taproot (BIP-341).
+    /// The key that a signature verifies under: the derived key itself for ECDSA and Ed25519, an x-coordinate after `tweak` for Taproot (BIP-341).
     pub fn final_key(
         &self,
         scheme: Scheme,
         tweak: &TaprootTweak,
     ) -> Result<VerifyingKey, DerivationError> {
-        match scheme {
-            Scheme::EcdsaCggmp24 | Scheme::EcdsaDkls23 if *tweak != TaprootTweak::None => {
-                Err(DerivationError::TweakWithoutTaproot)
+        if scheme != Scheme::SchnorrTaproot && *tweak != TaprootTweak::None {
+            return Err(DerivationError::TweakWithoutTaproot);
+        }
+        match (scheme, &self.key) {
+            (Scheme::SchnorrTaproot, VerifyingKey::Secp256k1(bytes)) => {
+                weierstrass::taproot_output(bytes, tweak)
             }
-            Scheme::EcdsaCggmp24 | Scheme::EcdsaDkls23 => Ok(self.key),
-            Scheme::SchnorrTaproot => taproot_output(&self.key, tweak),
-            Scheme::EcdsaP256 | Scheme::SchnorrEd25519 => {
-                Err(DerivationError::UnsupportedScheme(scheme))
-            }
+            (Scheme::EcdsaCggmp24 | Scheme::EcdsaDkls23, VerifyingKey::Secp256k1(_))
+            | (Scheme::EcdsaP256, VerifyingKey::P256(_))
+            | (Scheme::SchnorrEd25519, VerifyingKey::Ed25519(_)) => Ok(self.key),
+            _ => Err(DerivationError::BadRootKey),
         }
     }
 }
 
 /// The key `id` under `root`, and below it the user's `path`.
 ///
-/// The key's secret is the root's plus a tagged hash of (root key, key id), its chain code another tagged hash of the same; each step of the path is BIP-32's CKDpub.
+/// The key's secret is the root's plus a hash of (root key, key id), its chain code another hash of the same. Each step of
+/// the path is BIP-32's CKDpub on secp256k1, SLIP-10's on P-256, and on Ed25519 the same construction in the prime-order
+/// group, which no standard has. The exact hashes:
+///
+/// * secp256k1 and P-256: the scalar is `tagged_hash("entropy/child-offset/v1", (root, id))` as a big-endian number; should it not be below the
+///   group order, `tagged_hash("entropy/child-offset-again/v1", hash)` of that hash is taken instead, and so on. The chain code is
+///   `tagged_hash("entropy/child-chain-code/v1", (root, id))`. `root` is the 33 bytes of the key.
+/// * Ed25519: a scalar is a tagged hash made with SHA-512, `SHA512(SHA512(tag) || SHA512(tag) || data)`, as a little-endian number
+///   modulo the group order: of (root, id) under `entropy/ed25519-child-offset/v1` for the key, and of I_L under
+///   `entropy/ed25519-step-offset/v1` for a step, where `I = HMAC-SHA512(c_par, A_par || ser32(i))`, `c_i = I_R`. The key's chain
+///   code is `tagged_hash("entropy/ed25519-child-chain-code/v1", (root, id))`. `root` and A_par are the 32 bytes of RFC 8032.
 pub fn derive(
     scheme: Scheme,
     root: &VerifyingKey,
@@ -218,96 +221,25 @@ pub fn derive(
         (
             Scheme::EcdsaCggmp24 | Scheme::EcdsaDkls23 | Scheme::SchnorrTaproot,
             VerifyingKey::Secp256k1(bytes),
-        ) => derive_secp256k1(bytes, id, path),
-        (Scheme::EcdsaP256 | Scheme::SchnorrEd25519, _) => {
-            Err(DerivationError::UnsupportedScheme(scheme))
+        ) => weierstrass::derive::<Secp256k1>(Steps::Bip32, bytes, id, path),
+        (Scheme::EcdsaP256, VerifyingKey::P256(bytes)) => {
+            weierstrass::derive::<NistP256>(Steps::Slip10, bytes, id, path)
         }
+        (Scheme::SchnorrEd25519, VerifyingKey::Ed25519(bytes)) => ed25519::derive(bytes, id, path),
         _ => Err(DerivationError::BadRootKey),
     }
 }
 
-fn derive_secp256k1(
-    root: &[u8; 33],
-    id: &KeyId,
-    path: &DerivationPath,
-) -> Result<Derived, DerivationError> {
-    let mut point = decompress(root)?;
-    let mut offset = scalar(&tagged_hash("entropy/child-offset/v1", &(root, id)))?;
-    let mut chain_code = tagged_hash("entropy/child-chain-code/v1", &(root, id));
-    point += ProjectivePoint::GENERATOR * offset;
-    let mut bytes = compress(&point)?;
-    for step in path.steps() {
-        let (tweak, child_chain_code) = child_step(&bytes, &chain_code, *step)?;
-        offset += tweak;
-        point += ProjectivePoint::GENERATOR * tweak;
-        bytes = compress(&point)?;
-        chain_code = child_chain_code;
-    }
-    Ok(Derived {
-        key: VerifyingKey::Secp256k1(bytes),
-        offset: offset.to_repr().into(),
-        chain_code,
-    })
-}
-
-/// What BIP-32's CKDpub adds to the parent's secret, and the child's chain code: `I = HMAC-SHA512(c_par, serP(K_par) || ser32(i))`,
-/// `K_i = parse256(I_L) G + K_par`, `c_i = I_R`.
-fn child_step(
-    parent: &[u8; 33],
-    chain_code: &[u8; 32],
-    step: u32,
-) -> Result<(Scalar, [u8; 32]), DerivationError> {
-    let mut mac =
-        Hmac::<Sha512>::new_from_slice(chain_code).map_err(|_| DerivationError::Unlucky)?;
-    mac.update(parent);
-    mac.update(&step.to_be_bytes());
+/// The two halves of `HMAC-SHA512(chain code, parts)`, the hash of a path's step on every curve.
+fn step_hash(chain_code: &[u8; 32], parts: &[&[u8]]) -> ([u8; 32], [u8; 32]) {
+    // HMAC itself fills a short key up with zeros to a block of its hash.
+    let mut key = [0; 128];
+    key[..32].copy_from_slice(chain_code);
+    let mut mac = <Hmac<Sha512> as KeyInit>::new(&key.into());
+    parts.iter().for_each(|part| mac.update(part));
     let output: [u8; 64] = mac.finalize().into_bytes().into();
-    let (left, right) = output.split_at(32);
-    let tweak = scalar(&left.try_into().map_err(|_| DerivationError::Unlucky)?)?;
-    Ok((
-        tweak,
-        right.try_into().map_err(|_| DerivationError::Unlucky)?,
-    ))
-}
-
-/// BIP-341: `Q = lift_x(P) + H_TapTweak(x(P) || root) G`; with [`TaprootTweak::None`] just x(P).
-fn taproot_output(
-    key: &VerifyingKey,
-    tweak: &TaprootTweak,
-) -> Result<VerifyingKey, DerivationError> {
-    let VerifyingKey::Secp256k1(bytes) = key else {
-        return Err(DerivationError::BadRootKey);
-    };
-    let x: [u8; 32] = decompress(bytes)?.to_affine().x().into();
-    let hash = match tweak {
-        TaprootTweak::None => return Ok(VerifyingKey::XOnly(x)),
-        TaprootTweak::KeyPath => tagged_hash_bytes("TapTweak", &[&x]),
-        TaprootTweak::MerkleRoot(root) => tagged_hash_bytes("TapTweak", &[&x, root]),
-    };
-    let mut even = [2; 33];
-    even[1..].copy_from_slice(&x);
-    let output = decompress(&even)? + ProjectivePoint::GENERATOR * scalar(&hash)?;
-    compress(&output)?;
-    Ok(VerifyingKey::XOnly(output.to_affine().x().into()))
-}
-
-fn decompress(bytes: &[u8; 33]) -> Result<ProjectivePoint, DerivationError> {
-    parse_secp256k1(bytes)
-        .map(|key| key.to_projective())
-        .ok_or(DerivationError::BadRootKey)
-}
-
-/// SEC1 compressed bytes; the identity has none.
-fn compress(point: &ProjectivePoint) -> Result<[u8; 33], DerivationError> {
-    point
-        .to_affine()
-        .to_encoded_point(true)
-        .as_bytes()
-        .try_into()
-        .map_err(|_| DerivationError::Unlucky)
-}
-
-/// A scalar from a hash that must be below the group order, as BIP-32 and BIP-341 demand; not reduced.
-fn scalar(hash: &[u8; 32]) -> Result<Scalar, DerivationError> {
-    Option::from(Scalar::from_repr((*hash).into())).ok_or(DerivationError::Unlucky)
+    let (mut left, mut right) = ([0; 32], [0; 32]);
+    left.copy_from_slice(&output[..32]);
+    right.copy_from_slice(&output[32..]);
+    (left, right)
 }

@@ -1,12 +1,12 @@
-//! Hashing: our own domain-separated hash, and the hashers that a request may name.
+//! Hashing: our own domain-separated hash, the hashers that a request may name, and what a signature is over.
 
-use alloc::vec::Vec;
+use alloc::{borrow::Cow, vec::Vec};
 use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use core::{fmt, str::FromStr};
 use scale_info::TypeInfo;
 use sha2::{Digest as _, Sha256};
 
-use crate::ids::Digest;
+use crate::{ids::Digest, scheme::Scheme};
 
 /// The longest message that a request may carry, in bytes.
 pub const MAX_MESSAGE_BYTES: u32 = 8 * 1024;
@@ -46,7 +46,7 @@ pub(crate) fn tagged_hash_bytes(tag: &str, parts: &[&[u8]]) -> [u8; 32] {
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Hasher {
-    /// The message is itself the 32-byte digest.
+    /// The message is itself the 32-byte digest; with Ed25519, which signs messages of any length, it is signed as it is.
     #[codec(index = 0)]
     Identity,
     /// SHA-256.
@@ -115,11 +115,9 @@ impl Hasher {
         }
     }
 
-    /// The digest of `message`.
+    /// The 32-byte digest of `message`. What a signature is over, and so what a verifier takes, is [`signed_bytes`].
     pub fn digest(self, message: &[u8]) -> Result<Digest, DigestError> {
-        if message.len() > MAX_MESSAGE_BYTES as usize {
-            return Err(DigestError::TooLong(message.len()));
-        }
+        check_length(message)?;
         Ok(Digest(match self {
             Self::Identity => message
                 .try_into()
@@ -133,6 +131,52 @@ impl Hasher {
             Self::Sha3_256 => sha3::Sha3_256::digest(message).into(),
         }))
     }
+}
+
+/// What a signature is over, and what [`crate::Signature::verify`] takes: the 32-byte digest, or for Ed25519 with
+/// [`Hasher::Identity`] the message itself, of any length up to [`MAX_MESSAGE_BYTES`].
+///
+/// Ed25519 with another hasher signs that hasher's 32 bytes as its message: this is plain Ed25519 (RFC 8032) over a
+/// digest, never Ed25519ph.
+pub fn signed_bytes(
+    scheme: Scheme,
+    hasher: Hasher,
+    message: &[u8],
+) -> Result<Cow<'_, [u8]>, DigestError> {
+    if signs_whole_message(scheme, hasher) {
+        check_length(message)?;
+        return Ok(Cow::Borrowed(message));
+    }
+    hasher
+        .digest(message)
+        .map(|digest| Cow::Owned(digest.0.to_vec()))
+}
+
+/// The 32 bytes that stand for what is signed, in ids, views and reports.
+///
+/// The same as [`signed_bytes`] where those are a digest. Ed25519 with [`Hasher::Identity`] signs the message itself:
+/// there it is a hash of the message under a tag of its own, which names the message and is never signed.
+pub fn request_digest(
+    scheme: Scheme,
+    hasher: Hasher,
+    message: &[u8],
+) -> Result<Digest, DigestError> {
+    if signs_whole_message(scheme, hasher) {
+        check_length(message)?;
+        return Ok(Digest(tagged_hash("entropy/ed25519-message/v1", &message)));
+    }
+    hasher.digest(message)
+}
+
+fn signs_whole_message(scheme: Scheme, hasher: Hasher) -> bool {
+    matches!((scheme, hasher), (Scheme::SchnorrEd25519, Hasher::Identity))
+}
+
+fn check_length(message: &[u8]) -> Result<(), DigestError> {
+    if message.len() > MAX_MESSAGE_BYTES as usize {
+        return Err(DigestError::TooLong(message.len()));
+    }
+    Ok(())
 }
 
 impl fmt::Display for Hasher {

@@ -105,7 +105,7 @@ id!(
     RequestId
 );
 id!(
-    /// A WebAssembly program: the hash of its bytes.
+    /// A WebAssembly program: see [`ProgramId::of`].
     ProgramId
 );
 id!(
@@ -141,9 +141,12 @@ impl KeyId {
 }
 
 impl ProgramId {
-    /// The id of the program with these bytes.
-    pub fn of(code: &[u8]) -> Self {
-        Self(tagged_hash("entropy/program-id/v1", &code))
+    /// The id of the program with this code and this schema of its configuration.
+    ///
+    /// Both with their lengths before them, so that no two programs share an id. The schema says what a configuration on a key
+    /// means: whoever attaches the id knows that neither can change.
+    pub fn of(code: &[u8], schema: &[u8]) -> Self {
+        Self(tagged_hash("entropy/program-id/v2", &(code, schema)))
     }
 }
 

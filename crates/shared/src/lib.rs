@@ -22,7 +22,7 @@ pub mod view;
 
 pub use committee::{Committee, CommitteeError, ThresholdRule, leader};
 pub use derivation::{DerivationError, DerivationPath, Derived, TaprootTweak};
-pub use digest::{DigestError, Hasher, tagged_hash};
+pub use digest::{DigestError, Hasher, request_digest, signed_bytes, tagged_hash};
 pub use ids::{AccountId, CeremonyId, Digest, Genesis, KeyId, PartyId, ProgramId, RequestId};
 pub use parameters::{ParameterError, Parameters};
 pub use public_package::PublicPackage;

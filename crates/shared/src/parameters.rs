@@ -13,7 +13,13 @@ use crate::{
 /// The time between two blocks, in milliseconds.
 pub const BLOCK_MILLIS: u64 = 3_000;
 
-/// Parameters of a chain, set at genesis.
+/// The newest version of the ceremonies that this version of the servers runs.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// The most requests that can be open for one key, whatever the parameters say: closing a key ends them all at once.
+pub const MAX_OPEN_PER_KEY: u32 = 64;
+
+/// Parameters of a chain, set at genesis. What consensus and staking read stays as it was; root may change the rest.
 #[derive(
     Clone,
     Debug,
@@ -45,22 +51,36 @@ pub struct Parameters {
     pub committee_max: u16,
     /// How the threshold follows from a committee's size.
     pub threshold: ThresholdRule,
-    /// Blocks that the first attempt at a key generation has.
-    pub keygen_deadline_blocks: BlockNumber,
+    /// Blocks that the first attempt at a key generation or a reshare has.
+    pub attempt_deadline_blocks: BlockNumber,
+    /// Sessions after which the shares of a key are refreshed though its committee has not changed; 0 for never.
+    pub refresh_sessions: u32,
+    /// Blocks for which a server that was suspended once must wait before it can say that it is ready; doubles with each time.
+    pub suspension_blocks: BlockNumber,
+    /// The version of the ceremonies that a new epoch's holders run, and of signing in that epoch.
+    pub protocol_version: u16,
     /// Blocks for which one leader drives a request before the next takes over.
     pub signing_slot_blocks: BlockNumber,
-    /// Blocks after which an unanswered request expires.
+    /// Blocks after which an unanswered request expires, unless its requester chose fewer; nobody can choose more.
     pub request_expiry_blocks: BlockNumber,
+    /// The most requests that can be open for one key.
+    pub max_open_per_key: u32,
+    /// The most requests that one account can have open.
+    pub max_open_per_requester: u32,
     /// Blocks for which an answered or expired request is kept.
     pub request_retention_blocks: BlockNumber,
     /// Held from a validator while a server is bound to it.
     pub server_deposit: Balance,
     /// Held from an owner while its key is registered.
     pub key_deposit: Balance,
+    /// Held from an owner for each byte of configurations and requesters of its key.
+    pub key_byte_deposit: Balance,
     /// Held from a program's author for each byte.
     pub program_byte_deposit: Balance,
     /// Held from a requester while its request is kept.
     pub request_deposit: Balance,
+    /// Burnt for each request, whatever becomes of it.
+    pub request_fee: Balance,
 }
 
 /// A parameter that cannot be, alone or beside another.
@@ -76,6 +96,14 @@ pub enum ParameterError {
     Threshold,
     /// The scheme is enabled, but this version does not have it.
     UnsupportedScheme(Scheme),
+    /// `max_open_per_key` exceeds [`MAX_OPEN_PER_KEY`].
+    OpenPerKey,
+    /// The protocol version is 0, or newer than [`PROTOCOL_VERSION`].
+    ProtocolVersion(u16),
+    /// The named parameter never changes on a running chain.
+    Fixed(&'static str),
+    /// The scheme has a key or is coming to one, so that it can't be taken away.
+    SchemeInUse(Scheme),
 }
 
 impl fmt::Display for ParameterError {
@@ -94,6 +122,15 @@ impl fmt::Display for ParameterError {
             ),
             Self::UnsupportedScheme(scheme) => {
                 write!(f, "this version cannot generate keys of {scheme}")
+            }
+            Self::OpenPerKey => write!(f, "maxOpenPerKey must be at most {MAX_OPEN_PER_KEY}"),
+            Self::ProtocolVersion(version) => write!(
+                f,
+                "protocolVersion must be from 1 to {PROTOCOL_VERSION}, not {version}"
+            ),
+            Self::Fixed(name) => write!(f, "{name} never changes on a running chain"),
+            Self::SchemeInUse(scheme) => {
+                write!(f, "{scheme} has a root key, so that it cannot be disabled")
             }
         }
     }
@@ -116,14 +153,21 @@ impl Default for Parameters {
             committee_min: 4,
             committee_max: 15,
             threshold: ThresholdRule::TwoThirds,
-            keygen_deadline_blocks: 200,
+            attempt_deadline_blocks: 200,
+            refresh_sessions: 0,
+            suspension_blocks: 100,
+            protocol_version: PROTOCOL_VERSION,
             signing_slot_blocks: 5,
             request_expiry_blocks: 200,
+            max_open_per_key: 32,
+            max_open_per_requester: 64,
             request_retention_blocks: 1_200,
             server_deposit: 100 * UNIT,
             key_deposit: UNIT,
+            key_byte_deposit: UNIT / 1_000,
             program_byte_deposit: UNIT / 1_000,
             request_deposit: UNIT / 10,
+            request_fee: UNIT / 100,
         }
     }
 }
@@ -135,9 +179,12 @@ impl Parameters {
             ("sessionBlocks", self.session_blocks),
             ("sessionsPerEra", self.sessions_per_era),
             ("bondingEras", self.bonding_eras),
-            ("keygenDeadlineBlocks", self.keygen_deadline_blocks),
+            ("attemptDeadlineBlocks", self.attempt_deadline_blocks),
+            ("suspensionBlocks", self.suspension_blocks),
             ("signingSlotBlocks", self.signing_slot_blocks),
             ("requestExpiryBlocks", self.request_expiry_blocks),
+            ("maxOpenPerKey", self.max_open_per_key),
+            ("maxOpenPerRequester", self.max_open_per_requester),
             ("requestRetentionBlocks", self.request_retention_blocks),
         ];
         if let Some((name, _)) = counts.into_iter().find(|(_, value)| *value == 0) {
@@ -156,8 +203,46 @@ impl Parameters {
         if threshold < 2 || threshold > self.committee_min {
             return Err(ParameterError::Threshold);
         }
+        if self.max_open_per_key > MAX_OPEN_PER_KEY {
+            return Err(ParameterError::OpenPerKey);
+        }
+        if self.protocol_version == 0 || self.protocol_version > PROTOCOL_VERSION {
+            return Err(ParameterError::ProtocolVersion(self.protocol_version));
+        }
         match self.schemes.iter().find(|scheme| !scheme.is_supported()) {
             Some(scheme) => Err(ParameterError::UnsupportedScheme(scheme)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a running chain that has these parameters may have `new` instead.
+    ///
+    /// `in_use` are the schemes that have a key or are coming to one. What BABE, GRANDPA and staking read is fixed: BABE's
+    /// client reads its epoch's length at genesis only, and how long offences can be reported follows from the others.
+    pub fn check_change(&self, new: &Self, in_use: SchemeSet) -> Result<(), ParameterError> {
+        new.check()?;
+        let fixed = [
+            ("sessionBlocks", self.session_blocks, new.session_blocks),
+            (
+                "sessionsPerEra",
+                self.sessions_per_era,
+                new.sessions_per_era,
+            ),
+            ("bondingEras", self.bonding_eras, new.bonding_eras),
+            (
+                "slashDeferEras",
+                self.slash_defer_eras,
+                new.slash_defer_eras,
+            ),
+        ];
+        if let Some((name, ..)) = fixed.into_iter().find(|(_, old, new)| old != new) {
+            return Err(ParameterError::Fixed(name));
+        }
+        if new.protocol_version < self.protocol_version {
+            return Err(ParameterError::ProtocolVersion(new.protocol_version));
+        }
+        match in_use.iter().find(|scheme| !new.schemes.contains(*scheme)) {
+            Some(scheme) => Err(ParameterError::SchemeInUse(scheme)),
             None => Ok(()),
         }
     }

@@ -64,7 +64,9 @@ impl Scheme {
         }
     }
 
-    /// Whether this version can generate keys of the scheme, derive from them and sign.
+    /// Whether this version's servers can run its ceremonies: generate a root key, re-deal it and sign.
+    ///
+    /// Says nothing of the rest: keys are derived and signatures verified for every scheme.
     pub const fn is_supported(self) -> bool {
         matches!(self, Self::EcdsaCggmp24 | Self::SchnorrTaproot)
     }

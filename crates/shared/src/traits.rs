@@ -5,7 +5,7 @@
 use crate::{
     Genesis, Parameters,
     ids::{AccountId, KeyId, PartyId, ProgramId},
-    lifecycle::{keygen::ActiveKey, request::KeyRecord},
+    lifecycle::{key::ActiveKey, registry::KeyRecord},
     scheme::Scheme,
 };
 
@@ -51,6 +51,6 @@ pub struct UnknownProgram;
 
 /// The signature requests.
 pub trait Requests {
-    /// Whether a request for this key awaits its signature.
-    fn has_open(key: &KeyId) -> bool;
+    /// Ends every open request for a key that is being closed, as failed; at most `max_open_per_key` of the parameters.
+    fn close_open(key: &KeyId);
 }

@@ -9,17 +9,17 @@ use crate::{
     canonical::ServerInfo,
     derivation::{DerivationPath, TaprootTweak},
     ids::{AccountId, Digest, Genesis, KeyId, RequestId},
-    lifecycle::{keygen::KeyState, request::RequestRecord},
+    lifecycle::{key::KeyState, request::RequestRecord, standing::Standing},
     parameters::Parameters,
     scheme::Scheme,
     signature::VerifyingKey,
 };
 
 /// Version of [`ChainView`]'s encoding, its first field for ever.
-pub const VIEW_FORMAT: u16 = 1;
+pub const VIEW_FORMAT: u16 = 2;
 
 /// The most open requests that one view lists, oldest first.
-pub const MAX_VIEW_REQUESTS: u32 = 256;
+pub const MAX_VIEW_REQUESTS: u32 = 1_024;
 
 /// The chain as one server must see it at one block.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
@@ -44,6 +44,21 @@ pub struct ChainView {
     pub requests: Vec<OpenRequest>,
 }
 
+/// A stored program, as its readers see it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct StoredProgram {
+    /// Who stored it, and may remove it.
+    pub author: AccountId,
+    /// Its WebAssembly.
+    pub code: Vec<u8>,
+    /// What its configurations look like.
+    pub schema: Vec<u8>,
+    /// What its author says of it.
+    pub metadata: Vec<u8>,
+    /// How many keys need it.
+    pub references: u64,
+}
+
 /// Which validator a server works for.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct Binding {
@@ -51,6 +66,8 @@ pub struct Binding {
     pub stash: AccountId,
     /// What the server published.
     pub info: ServerInfo,
+    /// Whether it may be chosen for a committee.
+    pub standing: Standing,
 }
 
 /// A scheme and where its root key stands.
@@ -63,7 +80,7 @@ pub struct SchemeState {
 }
 
 /// An open request without its message, which whoever must judge it fetches.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
 pub struct OpenRequest {
     /// Its id.
     pub id: RequestId,

@@ -7,10 +7,7 @@ use std::{collections::BTreeSet, future::Future};
 use entropy_shared::{
     BlockNumber, CeremonyId, Digest, Epoch, Genesis, KeyId, PartyId, RequestId, Scheme, Signature,
     canonical::ServerInfo,
-    lifecycle::{
-        keygen::KeygenReport,
-        request::{KeyRecord, RequestRecord},
-    },
+    lifecycle::{key::AttemptReport, registry::KeyRecord, request::RequestRecord},
     view::ChainView,
 };
 use zeroize::Zeroizing;
@@ -71,10 +68,10 @@ pub enum Submission {
     /// A report on a key generation.
     Keygen {
         /// The report.
-        report: KeygenReport,
+        report: AttemptReport,
         /// The last block in which it may be included.
         valid_until: BlockNumber,
-        /// The server's signature over [`entropy_shared::canonical::keygen_report_bytes`].
+        /// The server's signature over [`entropy_shared::canonical::attempt_report_bytes`].
         signature: [u8; 64],
     },
     /// The signature that answers a request.

@@ -1,13 +1,14 @@
-//! WebAssembly programs, stored under the hash of their bytes, with a deposit for each byte and a
-//! count of the keys that need them.
+//! WebAssembly programs, stored under the hash of code and configuration schema, with a deposit for
+//! each byte and a count of the keys that need them.
 //!
-//! The pallet never runs a program: servers do, before they sign.
+//! The pallet never runs a program: servers do, before they sign. Nor does it read schema or metadata.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
-mod weights;
+mod invariants;
+pub mod weights;
 
 #[cfg(test)]
 mod mock;
@@ -30,10 +31,10 @@ pub mod pallet {
     };
     use frame_system::pallet_prelude::*;
 
-    use crate::weights;
+    use crate::weights::WeightInfo;
 
-    /// What every binary WebAssembly module of version 1 begins with.
-    const WASM_HEADER: &[u8] = b"\0asm\x01\0\0\0";
+    /// What a binary core module of WebAssembly 1 begins with, and what a component does: magic, version and layer.
+    const WASM_HEADERS: [&[u8; 8]; 2] = [b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0"];
 
     #[pallet::pallet]
     pub struct Pallet<T>(_);
@@ -52,9 +53,20 @@ pub mod pallet {
         /// Gives the deposit for a byte.
         type Network: Network;
 
-        /// The most bytes that a program may have.
+        /// The most bytes that a program's code may have.
         #[pallet::constant]
         type MaxCodeBytes: Get<u32>;
+
+        /// The most bytes that the schema of a program's configuration may have.
+        #[pallet::constant]
+        type MaxSchemaBytes: Get<u32>;
+
+        /// The most bytes that a program's metadata may have.
+        #[pallet::constant]
+        type MaxMetadataBytes: Get<u32>;
+
+        /// What the calls and hooks cost.
+        type WeightInfo: WeightInfo;
     }
 
     /// Why the pallet holds funds.
@@ -70,7 +82,7 @@ pub mod pallet {
     pub struct ProgramRecord {
         /// Who uploaded it, and may remove it.
         pub author: AccountId,
-        /// How many bytes it has.
+        /// How many bytes code, schema and metadata have together.
         pub bytes: u32,
         /// What is held from the author for it.
         pub deposit: Balance,
@@ -82,9 +94,19 @@ pub mod pallet {
     #[pallet::storage]
     pub type Records<T: Config> = StorageMap<_, Identity, ProgramId, ProgramRecord>;
 
-    /// The bytes of each program.
+    /// The code of each program.
     #[pallet::storage]
     pub type Code<T: Config> = StorageMap<_, Identity, ProgramId, BoundedVec<u8, T::MaxCodeBytes>>;
+
+    /// What each program's configuration on a key looks like; empty if it takes none.
+    #[pallet::storage]
+    pub type Schemas<T: Config> =
+        StorageMap<_, Identity, ProgramId, BoundedVec<u8, T::MaxSchemaBytes>>;
+
+    /// What the author of each program says about it, such as its name and where its source is. The id does not commit to it.
+    #[pallet::storage]
+    pub type Metadata<T: Config> =
+        StorageMap<_, Identity, ProgramId, BoundedVec<u8, T::MaxMetadataBytes>>;
 
     #[pallet::event]
     #[pallet::generate_deposit(fn deposit_event)]
@@ -105,11 +127,15 @@ pub mod pallet {
 
     #[pallet::error]
     pub enum Error<T> {
-        /// The code has more bytes than a program may have.
-        TooLarge,
-        /// The code does not begin as a WebAssembly module of version 1 does: `00 61 73 6d 01 00 00 00`.
+        /// The code has more bytes than `MaxCodeBytes` says.
+        CodeTooLarge,
+        /// The schema has more bytes than `MaxSchemaBytes` says.
+        SchemaTooLarge,
+        /// The metadata has more bytes than `MaxMetadataBytes` says.
+        MetadataTooLarge,
+        /// The code does not begin as a WebAssembly module (`00 61 73 6d 01 00 00 00`) or component (`00 61 73 6d 0d 00 01 00`) does.
         NotWasm,
-        /// A program with the same bytes is stored already; use its id.
+        /// A program with the same code and schema is stored already; use its id.
         AlreadyUploaded,
         /// No program with this id is stored.
         Unknown,
@@ -121,17 +147,35 @@ pub mod pallet {
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Stores a WebAssembly module under the hash of its bytes, and holds a deposit for each byte.
+        /// Stores a WebAssembly module or component, with the schema of its configuration, under the hash of both.
+        ///
+        /// `metadata` is for people; nobody checks it. A deposit is held for each byte of all three, until the program is
+        /// removed.
         #[pallet::call_index(0)]
-        #[pallet::weight(weights::upload::<T>(code.len()))]
-        pub fn upload(origin: OriginFor<T>, code: Vec<u8>) -> DispatchResult {
+        #[pallet::weight(T::WeightInfo::upload(
+            code.len().saturating_add(schema.len()).saturating_add(metadata.len())
+        ))]
+        pub fn upload(
+            origin: OriginFor<T>,
+            code: Vec<u8>,
+            schema: Vec<u8>,
+            metadata: Vec<u8>,
+        ) -> DispatchResult {
             let author = ensure_signed(origin)?;
-            let code = BoundedVec::try_from(code).map_err(|_| Error::<T>::TooLarge)?;
-            ensure!(code.starts_with(WASM_HEADER), Error::<T>::NotWasm);
-            let id = ProgramId::of(&code);
+            let code = BoundedVec::try_from(code).map_err(|_| Error::<T>::CodeTooLarge)?;
+            let schema = BoundedVec::try_from(schema).map_err(|_| Error::<T>::SchemaTooLarge)?;
+            let metadata =
+                BoundedVec::try_from(metadata).map_err(|_| Error::<T>::MetadataTooLarge)?;
+            ensure!(
+                WASM_HEADERS.iter().any(|header| code.starts_with(*header)),
+                Error::<T>::NotWasm
+            );
+            let id = ProgramId::of(&code, &schema);
             ensure!(!Records::<T>::contains_key(id), Error::<T>::AlreadyUploaded);
 
-            let bytes = code.len() as u32;
+            let bytes = [code.len(), schema.len(), metadata.len()]
+                .into_iter()
+                .fold(0_u32, |sum, length| sum.saturating_add(length as u32));
             let deposit = T::Network::parameters()
                 .program_byte_deposit
                 .saturating_mul(bytes.into());
@@ -144,13 +188,15 @@ pub mod pallet {
             };
             Records::<T>::insert(id, record);
             Code::<T>::insert(id, code);
+            Schemas::<T>::insert(id, schema);
+            Metadata::<T>::insert(id, metadata);
             Self::deposit_event(Event::Uploaded { id, author });
             Ok(())
         }
 
         /// Removes a program of the signer that no key needs, and gives the deposit back.
         #[pallet::call_index(1)]
-        #[pallet::weight(weights::remove::<T>())]
+        #[pallet::weight(T::WeightInfo::remove())]
         pub fn remove(origin: OriginFor<T>, id: ProgramId) -> DispatchResult {
             let who = ensure_signed(origin)?;
             let record = Records::<T>::get(id).ok_or(Error::<T>::Unknown)?;
@@ -167,8 +213,32 @@ pub mod pallet {
             )?;
             Records::<T>::remove(id);
             Code::<T>::remove(id);
+            Schemas::<T>::remove(id);
+            Metadata::<T>::remove(id);
             Self::deposit_event(Event::Removed { id });
             Ok(())
+        }
+    }
+
+    impl<T: Config> Pallet<T> {
+        /// What is known of the program with this id.
+        pub fn program(id: &ProgramId) -> Option<ProgramRecord> {
+            Records::<T>::get(id)
+        }
+
+        /// The program's code.
+        pub fn code(id: &ProgramId) -> Option<Vec<u8>> {
+            Code::<T>::get(id).map(Into::into)
+        }
+
+        /// What the program's configuration looks like; empty if it takes none.
+        pub fn schema(id: &ProgramId) -> Option<Vec<u8>> {
+            Schemas::<T>::get(id).map(Into::into)
+        }
+
+        /// What the program's author says about it.
+        pub fn metadata(id: &ProgramId) -> Option<Vec<u8>> {
+            Metadata::<T>::get(id).map(Into::into)
         }
     }
 

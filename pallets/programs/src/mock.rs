@@ -1,7 +1,7 @@
 //! A runtime of this pallet alone, on a chain without servers.
 
 use entropy_shared::{
-    Genesis, PartyId, Scheme, lifecycle::keygen::ActiveKey, parameters::Parameters, traits::Network,
+    Genesis, PartyId, Scheme, lifecycle::key::ActiveKey, parameters::Parameters, traits::Network,
 };
 use frame_support::{
     derive_impl,
@@ -76,13 +76,18 @@ impl Network for Chain {
 
 impl programs::Config for Test {
     type Currency = Balances;
+    type WeightInfo = crate::weights::HandMade<Test>;
     type Network = Chain;
     type MaxCodeBytes = ConstU32<MAX_CODE_BYTES>;
+    type MaxSchemaBytes = ConstU32<MAX_SCHEMA_BYTES>;
+    type MaxMetadataBytes = ConstU32<MAX_METADATA_BYTES>;
 }
 
 pub(crate) const BYTE_DEPOSIT: u128 = 10;
 pub(crate) const ENDOWMENT: u128 = 10_000;
 pub(crate) const MAX_CODE_BYTES: u32 = 512;
+pub(crate) const MAX_SCHEMA_BYTES: u32 = 64;
+pub(crate) const MAX_METADATA_BYTES: u32 = 32;
 
 /// The state after genesis, in block 1; accounts 1 and 2 have funds.
 pub(crate) fn new_ext() -> sp_io::TestExternalities {

@@ -1,13 +1,13 @@
-//! Whether a server's result may enter a block: cheap checks of state first, then the server's
-//! signature, then the result itself.
+//! Whether a server's result or refusal may enter a block: cheap checks of state first, then the
+//! server's signature, then the result itself.
 //!
 //! Runs in the transaction pool and again in the block; whatever passes cannot fail in dispatch.
 //! What may come true later is *unknown*, because the pool bans what is *invalid* for half an hour.
 
 use entropy_shared::{
     BlockNumber, PartyId, RequestId, Signature,
-    canonical::{ValidityError, blocks_left, result_bytes},
-    lifecycle::request::ResultError,
+    canonical::{ValidityError, blocks_left, refusal_bytes, result_bytes},
+    lifecycle::request::{Refusal, RefusalError, ResultError},
     traits::Network,
 };
 use frame_support::{pallet_prelude::*, weights::Weight};
@@ -20,6 +20,8 @@ const PRIORITY: TransactionPriority = TransactionPriority::MAX / 2;
 
 /// The custom code of a result that does not verify.
 pub(crate) const BAD_RESULT: u8 = 1;
+/// The custom code of a refusal whose accusation cannot be.
+pub(crate) const BAD_ACCUSATION: u8 = 2;
 
 impl<T: Config> Pallet<T> {
     /// Whether this result is taken now, and how the pool shall treat it.
@@ -46,12 +48,7 @@ impl<T: Config> Pallet<T> {
             signature,
             *valid_until,
         );
-        let has_signed = sp_io::crypto::ed25519_verify(
-            &ed25519::Signature::from_raw(*server_signature),
-            &message,
-            &ed25519::Public::from_raw(server.0),
-        );
-        if !has_signed {
+        if !has_signed(server, &message, server_signature) {
             return Err(InvalidTransaction::BadProof.into());
         }
         stored
@@ -67,6 +64,55 @@ impl<T: Config> Pallet<T> {
             .propagate(true)
             .build()?;
         Ok((transaction, Weight::zero()))
+    }
+
+    /// Whether this refusal counts now, and how the pool shall treat it.
+    pub(crate) fn authorize_refusal(
+        _source: TransactionSource,
+        request: &RequestId,
+        refusal: &Refusal,
+        server: &PartyId,
+        valid_until: &BlockNumber,
+        server_signature: &[u8; 64],
+    ) -> TransactionValidityWithRefund {
+        let now = Self::now();
+        let longevity = blocks_left(*valid_until, now).map_err(validity_error)?;
+        // It may be in a block that this node has not seen yet.
+        let stored = Requests::<T>::get(request).ok_or(UnknownTransaction::CannotLookup)?;
+        let holders =
+            T::Network::active_key(stored.record.scheme).ok_or(UnknownTransaction::CannotLookup)?;
+        stored
+            .record
+            .check_refusal(server, refusal, &holders, now)
+            .map_err(refusal_error)?;
+        let genesis = T::Network::genesis();
+        let message = refusal_bytes(&genesis, server, request, refusal, *valid_until);
+        if !has_signed(server, &message, server_signature) {
+            return Err(InvalidTransaction::BadProof.into());
+        }
+        let transaction = ValidTransaction::with_tag_prefix("entropy/refuse-request")
+            .priority(PRIORITY)
+            .longevity(longevity.into())
+            .and_provides((server, request))
+            .propagate(true)
+            .build()?;
+        Ok((transaction, Weight::zero()))
+    }
+}
+
+fn has_signed(server: &PartyId, message: &[u8; 32], signature: &[u8; 64]) -> bool {
+    sp_io::crypto::ed25519_verify(
+        &ed25519::Signature::from_raw(*signature),
+        message,
+        &ed25519::Public::from_raw(server.0),
+    )
+}
+
+fn refusal_error(error: RefusalError) -> TransactionValidityError {
+    match error {
+        RefusalError::NotOpen | RefusalError::Repeated => InvalidTransaction::Stale.into(),
+        RefusalError::NotAHolder => InvalidTransaction::BadSigner.into(),
+        RefusalError::BadAccusation => InvalidTransaction::Custom(BAD_ACCUSATION).into(),
     }
 }
 

@@ -7,49 +7,49 @@ use frame_support::{
 };
 
 use crate::{
-    Config, Ended, EndedPlaces, Event, HoldReason, Open, OpenOfKey, Pallet, Requests, StoredRequest,
+    Config, Due, DueFrom, Ended, EndedPlaces, Event, HoldReason, Pallet, Requests, StoredRequest,
 };
 
 /// How many requests may expire, and how many be removed, in one block; what is due beyond that waits for the next.
 pub(crate) const MAX_ENDED_PER_BLOCK: u32 = 128;
 
+/// How many blocks' lists of due requests are looked at in one block.
+const MAX_LISTS_PER_BLOCK: u32 = 16;
+
 impl<T: Config> Pallet<T> {
-    /// Gives up the oldest requests whose time is over; returns how many.
+    /// Gives up requests whose time is over, those due first first; returns how many.
     pub(crate) fn expire_due(now: BlockNumber) -> u64 {
-        let is_due = |(_, expires): &&(RequestId, BlockNumber)| *expires <= now;
-        let mut open = Open::<T>::get();
-        let due = open
-            .iter()
-            .take(MAX_ENDED_PER_BLOCK as usize)
-            .take_while(is_due)
-            .count();
-        if due == 0 {
-            return 0;
-        }
-        for (id, _) in open.drain(..due) {
-            if let Some(StoredRequest { record, deposit }) = Requests::<T>::get(id) {
-                Self::end(
-                    id,
-                    StoredRequest {
-                        record: record.expire(now),
-                        deposit,
-                    },
-                    now,
-                );
-                Self::deposit_event(Event::Expired { id });
+        let mut from = DueFrom::<T>::get();
+        let mut expired = 0;
+        for _ in 0..MAX_LISTS_PER_BLOCK {
+            if from > now {
+                break;
             }
+            let due = Due::<T>::get(from);
+            let room = MAX_ENDED_PER_BLOCK as usize - expired;
+            for id in due.iter().take(room) {
+                let Some(stored) = Requests::<T>::get(id) else {
+                    defensive!("what is due is kept");
+                    continue;
+                };
+                let record = stored.record.clone().expire(now);
+                Self::end(*id, StoredRequest { record, ..stored }, now);
+                Self::deposit_event(Event::Expired { id: *id });
+                expired += 1;
+            }
+            if due.len() > room {
+                break;
+            }
+            Due::<T>::remove(from);
+            from = from.saturating_add(1);
         }
-        Open::<T>::put(open);
-        due as u64
+        DueFrom::<T>::put(from);
+        expired as u64
     }
 
-    /// Stores a request that is open no longer, and queues it for removal.
+    /// Takes an ended request from the open ones and puts it into the queue for its removal.
     pub(crate) fn end(id: RequestId, stored: StoredRequest, now: BlockNumber) {
-        OpenOfKey::<T>::mutate_exists(stored.record.content.key, |count| {
-            *count = count
-                .and_then(|count| count.checked_sub(1))
-                .filter(|count| *count > 0);
-        });
+        Self::unlist(&id, &stored);
         Requests::<T>::insert(id, stored);
         let removal = now.saturating_add(T::Network::parameters().request_retention_blocks);
         EndedPlaces::<T>::mutate(|places| {
@@ -81,7 +81,10 @@ impl<T: Config> Pallet<T> {
     }
 
     fn remove(id: &RequestId) {
-        let Some(StoredRequest { record, deposit }) = Requests::<T>::take(id) else {
+        let Some(StoredRequest {
+            record, deposit, ..
+        }) = Requests::<T>::take(id)
+        else {
             return;
         };
         let requester = T::AccountId::from(record.requester.0);

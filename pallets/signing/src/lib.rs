@@ -4,9 +4,9 @@
 //! The pallet decides nothing itself: the rules of a request are functions of
 //! `entropy_shared::lifecycle::request`; here are only storage, origins, deposits and events.
 //!
-//! Requests wait in one list, in the order of their inclusion, which is also that of their expiry;
-//! those that have ended wait in a queue for their removal. So a block has only the heads of the two
-//! to look at, and no call can fail for want of room in a future block.
+//! Open requests are kept twice: compactly in a few pages, which is what servers read at every block, and whole by their
+//! ids. Those due in a block stand in a list of that block; those that have ended wait in a queue for their removal. So a
+//! block has only the heads of the two to look at, and no call can fail for want of room in a future block.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
@@ -14,7 +14,9 @@ extern crate alloc;
 
 mod authorize;
 mod ending;
-mod weights;
+mod invariants;
+mod open;
+pub mod weights;
 
 #[cfg(test)]
 mod mock;
@@ -30,15 +32,31 @@ pub mod pallet {
     use entropy_shared::{
         AccountId, Balance, BlockNumber, DigestError, KeyId, PartyId, RequestId, Signature,
         derivation::DerivationError,
-        lifecycle::request::{self, OpenError, RequestContent, RequestRecord, ResultError},
+        lifecycle::request::{
+            self, CancelError, OpenError, Refusal, RefusalError, RequestContent, RequestFailure,
+            RequestRecord, ResultError,
+        },
+        parameters::MAX_OPEN_PER_KEY,
         traits::{Keys, Network, Requests as RequestsTrait},
-        view::{MAX_VIEW_REQUESTS, OpenRequest},
+        view::OpenRequest,
     };
-    use frame_support::{pallet_prelude::*, traits::fungible::MutateHold};
+    use frame_support::{
+        pallet_prelude::*,
+        traits::{
+            fungible::{Mutate, MutateHold},
+            tokens::{Fortitude, Precision, Preservation},
+        },
+    };
     use frame_system::{ensure_authorized, pallet_prelude::*};
     use sp_runtime::SaturatedConversion;
 
-    use crate::weights;
+    use crate::weights::WeightInfo;
+
+    /// How many open requests one page holds.
+    pub const PAGE: u32 = 32;
+
+    /// The most requests that one batch makes.
+    pub const MAX_BATCH: u32 = 16;
 
     #[pallet::pallet]
     pub struct Pallet<T>(_);
@@ -51,8 +69,9 @@ pub mod pallet {
             RuntimeEvent: From<Event<Self>>,
         >
     {
-        /// Holds the deposits for requests.
-        type Currency: MutateHold<Self::AccountId, Balance = Balance, Reason: From<HoldReason>>;
+        /// Holds the deposits for requests, and burns their fees.
+        type Currency: Mutate<Self::AccountId, Balance = Balance>
+            + MutateHold<Self::AccountId, Balance = Balance, Reason: From<HoldReason>>;
 
         /// Gives the chain's id, its parameters, its root keys and servers.
         type Network: Network;
@@ -60,9 +79,12 @@ pub mod pallet {
         /// The registered keys.
         type Keys: Keys;
 
-        /// The most requests that can be open at once.
+        /// The most requests that can be open at once, in pages of [`PAGE`].
         #[pallet::constant]
         type MaxOpenRequests: Get<u32>;
+
+        /// What the calls and hooks cost.
+        type WeightInfo: WeightInfo;
     }
 
     /// Why the pallet holds funds.
@@ -80,6 +102,8 @@ pub mod pallet {
         pub record: RequestRecord,
         /// What is held from the requester for it.
         pub deposit: Balance,
+        /// The page that lists it while it is open.
+        pub page: u32,
     }
 
     /// The first and the last place of a queue that are taken: `first..end`.
@@ -97,14 +121,43 @@ pub mod pallet {
     #[pallet::storage]
     pub type Requests<T: Config> = StorageMap<_, Identity, RequestId, StoredRequest>;
 
-    /// The open requests in the order of their inclusion, each with the first block in which a result no longer counts.
+    /// The open requests as servers see them, in pages that are filled where there is room.
     #[pallet::storage]
-    pub type Open<T: Config> =
-        StorageValue<_, BoundedVec<(RequestId, BlockNumber), T::MaxOpenRequests>, ValueQuery>;
+    pub type OpenPages<T: Config> =
+        StorageMap<_, Twox64Concat, u32, BoundedVec<OpenRequest, ConstU32<PAGE>>, ValueQuery>;
 
-    /// How many open requests each key has.
+    /// How many requests each page lists.
     #[pallet::storage]
-    pub type OpenOfKey<T: Config> = StorageMap<_, Identity, KeyId, u32, ValueQuery>;
+    pub type PageLengths<T: Config> =
+        StorageValue<_, BoundedVec<u32, T::MaxOpenRequests>, ValueQuery>;
+
+    /// The open requests of each key.
+    #[pallet::storage]
+    pub type OpenOfKey<T: Config> = StorageMap<
+        _,
+        Identity,
+        KeyId,
+        BoundedVec<RequestId, ConstU32<MAX_OPEN_PER_KEY>>,
+        ValueQuery,
+    >;
+
+    /// How many open requests each account has.
+    #[pallet::storage]
+    pub type OpenOfRequester<T: Config> = StorageMap<_, Identity, AccountId, u32, ValueQuery>;
+
+    /// The open requests that expire in each block.
+    #[pallet::storage]
+    pub type Due<T: Config> = StorageMap<
+        _,
+        Twox64Concat,
+        BlockNumber,
+        BoundedVec<RequestId, T::MaxOpenRequests>,
+        ValueQuery,
+    >;
+
+    /// The first block whose due requests may not have expired yet.
+    #[pallet::storage]
+    pub type DueFrom<T: Config> = StorageValue<_, BlockNumber, ValueQuery>;
 
     /// The requests that have ended, in that order, each with the block in which it is removed.
     #[pallet::storage]
@@ -138,6 +191,27 @@ pub mod pallet {
             /// The request.
             id: RequestId,
         },
+        /// A holder of the root key will not or cannot sign a request.
+        Refused {
+            /// The request.
+            id: RequestId,
+            /// The server.
+            server: PartyId,
+            /// Why.
+            refusal: Refusal,
+        },
+        /// Nothing can sign a request.
+        Failed {
+            /// The request.
+            id: RequestId,
+            /// Why.
+            failure: RequestFailure,
+        },
+        /// Its requester wants a request no more.
+        Cancelled {
+            /// The request.
+            id: RequestId,
+        },
     }
 
     #[pallet::error]
@@ -146,8 +220,12 @@ pub mod pallet {
         UnknownKey,
         /// The network has no root key of the key's scheme in use.
         NoRootKey,
-        /// Only the key's owner may request signatures.
+        /// Only the key's owner, and whom the owner has named, may request signatures.
         NotAllowed,
+        /// A request stays open for at least 1 block and at most as many as the chain's parameter `requestExpiryBlocks` says.
+        BadLifeTime,
+        /// A batch has 1 to 16 requests.
+        BadBatch,
         /// Hasher `identity` signs a 32-byte digest, and the message has another length.
         MessageNotADigest,
         /// A message has at most 8192 bytes.
@@ -160,12 +238,20 @@ pub mod pallet {
         Duplicate,
         /// As many requests are open as the chain can have; try again later.
         TooManyOpenRequests,
+        /// As many requests are open for this key as a key can have; try again when one has ended.
+        TooManyOpenForKey,
+        /// The account has as many requests open as it can have; try again when one has ended.
+        TooManyOpenForRequester,
         /// No request with this id is kept.
         UnknownRequest,
         /// The request has its signature already, or has expired.
         NotOpen,
         /// The signature does not verify: it must be of the request's digest under its final key.
         BadSignature,
+        /// Only who asked can cancel a request.
+        NotRequester,
+        /// The refusal does not count; nothing that was authorised is refused so.
+        RefusalRefused,
     }
 
     #[pallet::hooks]
@@ -174,50 +260,26 @@ pub mod pallet {
             let now = Self::now();
             let expired = Self::expire_due(now);
             let removed = Self::remove_due(now);
-            weights::clean_up::<T>(expired, removed)
+            T::WeightInfo::clean_up(expired, removed)
         }
     }
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
-        /// Asks for one signature by a key of the signer, and holds a deposit while the request is kept.
+        /// Asks for one signature by a key that the signer may use, burns a fee, and holds a deposit while the request is kept.
         ///
-        /// The request's id is `entropy_shared::lifecycle::request::request_id` with the nonce of this very transaction:
-        /// the account's nonce before it is included.
+        /// It stays open for `lifetime` blocks, or for as many as the chain allows. Its id is
+        /// `entropy_shared::lifecycle::request::request_id` with the nonce of this very transaction: the account's nonce
+        /// before it is included.
         #[pallet::call_index(0)]
-        #[pallet::weight(weights::request::<T>(content.path.steps().len(), content.message.len()))]
-        pub fn request(origin: OriginFor<T>, content: RequestContent) -> DispatchResult {
+        #[pallet::weight(T::WeightInfo::request(content.path.steps().len(), content.message.len()))]
+        pub fn request(
+            origin: OriginFor<T>,
+            content: RequestContent,
+            lifetime: Option<BlockNumber>,
+        ) -> DispatchResult {
             let requester = ensure_signed(origin)?;
-            let requester_id = AccountId(requester.clone().into());
-            // `CheckNonce` has counted this transaction by now.
-            let nonce: u32 = frame_system::Pallet::<T>::account_nonce(&requester).saturated_into();
-            let genesis = T::Network::genesis();
-            let id =
-                request::request_id(&genesis, &requester_id, nonce.saturating_sub(1), &content);
-            ensure!(!Requests::<T>::contains_key(id), Error::<T>::Duplicate);
-
-            let key_id = content.key;
-            let key = T::Keys::key(&key_id).ok_or(Error::<T>::UnknownKey)?;
-            let root = T::Network::active_key(key.scheme)
-                .ok_or(Error::<T>::NoRootKey)?
-                .root_key;
-            let parameters = T::Network::parameters();
-            let record =
-                request::open(content, requester_id, &key, &root, Self::now(), &parameters)
-                    .map_err(Error::<T>::from)?;
-            Open::<T>::try_append((id, record.expires))
-                .map_err(|()| Error::<T>::TooManyOpenRequests)?;
-            OpenOfKey::<T>::mutate(key_id, |count| *count = count.saturating_add(1));
-
-            let deposit = parameters.request_deposit;
-            T::Currency::hold(&HoldReason::Request.into(), &requester, deposit)?;
-            Requests::<T>::insert(id, StoredRequest { record, deposit });
-            Self::deposit_event(Event::Requested {
-                id,
-                key: key_id,
-                requester,
-            });
-            Ok(())
+            Self::open(&requester, content, lifetime)
         }
 
         /// Records the signature that answers a request. Free: a bound server vouches for it.
@@ -225,9 +287,9 @@ pub mod pallet {
         /// A general transaction; `server_signature` is the server's over `entropy_shared::canonical::result_bytes`,
         /// `valid_until` at most 64 blocks ahead. A result that is not taken is refused before it is included.
         #[pallet::call_index(1)]
-        #[pallet::weight((weights::record_result::<T>(), DispatchClass::Operational))]
+        #[pallet::weight((T::WeightInfo::record_result(), DispatchClass::Operational))]
         #[pallet::authorize(Pallet::<T>::authorize_result)]
-        #[pallet::weight_of_authorize(weights::authorize_result::<T>())]
+        #[pallet::weight_of_authorize(T::WeightInfo::authorize_result())]
         pub fn submit_result(
             origin: OriginFor<T>,
             request: RequestId,
@@ -244,7 +306,7 @@ pub mod pallet {
 
         /// Records the signature that answers a request; anybody can bring it who pays for the transaction.
         #[pallet::call_index(2)]
-        #[pallet::weight(weights::record_result::<T>())]
+        #[pallet::weight(T::WeightInfo::record_result())]
         pub fn submit_result_paid(
             origin: OriginFor<T>,
             request: RequestId,
@@ -252,6 +314,88 @@ pub mod pallet {
         ) -> DispatchResult {
             ensure_signed(origin)?;
             Self::record_result(request, signature)
+        }
+
+        /// Asks for several signatures at once, 1 to 16, of all or of none; each as by `request`. No two may be the same.
+        #[pallet::call_index(3)]
+        #[pallet::weight(T::WeightInfo::request_batch(contents))]
+        pub fn request_batch(
+            origin: OriginFor<T>,
+            contents: Vec<RequestContent>,
+            lifetime: Option<BlockNumber>,
+        ) -> DispatchResult {
+            let requester = ensure_signed(origin)?;
+            let possible = 1..=MAX_BATCH as usize;
+            ensure!(possible.contains(&contents.len()), Error::<T>::BadBatch);
+            contents
+                .into_iter()
+                .try_for_each(|content| Self::open(&requester, content, lifetime))
+        }
+
+        /// Ends an open request of the signer. It may have been signed all the same. The deposit comes back when it is removed.
+        #[pallet::call_index(4)]
+        #[pallet::weight(T::WeightInfo::end())]
+        pub fn cancel(origin: OriginFor<T>, id: RequestId) -> DispatchResult {
+            let who = AccountId(ensure_signed(origin)?.into());
+            let now = Self::now();
+            let stored = Requests::<T>::get(id).ok_or(Error::<T>::UnknownRequest)?;
+            let record = stored
+                .record
+                .clone()
+                .cancel(&who, now)
+                .map_err(Error::<T>::from)?;
+            Self::end(id, StoredRequest { record, ..stored }, now);
+            Self::deposit_event(Event::Cancelled { id });
+            Ok(())
+        }
+
+        /// Counts that a holder of the root key will not or cannot sign a request. Free: it carries the server's own signature.
+        ///
+        /// When fewer than a threshold of the holders are left, the request has failed. A general transaction;
+        /// `server_signature` is the server's over `entropy_shared::canonical::refusal_bytes`, `valid_until` at most 64 blocks
+        /// ahead. A refusal that does not count is refused before it is included.
+        #[pallet::call_index(5)]
+        #[pallet::weight((T::WeightInfo::refuse(), DispatchClass::Operational))]
+        #[pallet::authorize(Pallet::<T>::authorize_refusal)]
+        #[pallet::weight_of_authorize(T::WeightInfo::authorize_refusal())]
+        pub fn refuse(
+            origin: OriginFor<T>,
+            request: RequestId,
+            refusal: Refusal,
+            server: PartyId,
+            valid_until: BlockNumber,
+            server_signature: [u8; 64],
+        ) -> DispatchResult {
+            ensure_authorized(origin)?;
+            // Both have been judged by `authorize`, without which this origin does not exist.
+            let _ = (valid_until, server_signature);
+            let now = Self::now();
+            let stored = Requests::<T>::get(request).ok_or(Error::<T>::UnknownRequest)?;
+            let holders =
+                T::Network::active_key(stored.record.scheme).ok_or(Error::<T>::RefusalRefused)?;
+            let record = stored
+                .record
+                .clone()
+                .refuse(server, refusal.clone(), &holders, now)
+                .map_err(Error::<T>::from)?;
+            Self::deposit_event(Event::Refused {
+                id: request,
+                server,
+                refusal,
+            });
+            let failure = record.failure().cloned();
+            let stored = StoredRequest { record, ..stored };
+            match failure {
+                None => Requests::<T>::insert(request, stored),
+                Some(failure) => {
+                    Self::end(request, stored, now);
+                    Self::deposit_event(Event::Failed {
+                        id: request,
+                        failure,
+                    });
+                }
+            }
+            Ok(())
         }
     }
 
@@ -261,35 +405,78 @@ pub mod pallet {
             Requests::<T>::get(id).map(|stored| stored.record)
         }
 
-        /// The open requests, oldest first, at most [`MAX_VIEW_REQUESTS`].
-        pub fn open_requests() -> Vec<OpenRequest> {
-            Open::<T>::get()
-                .iter()
-                .take(MAX_VIEW_REQUESTS as usize)
-                .filter_map(|(id, _)| Self::record(id).map(|record| OpenRequest::new(*id, &record)))
-                .collect()
-        }
-
         /// The number of the block that is being executed, or whose state is looked at.
         pub(crate) fn now() -> BlockNumber {
             frame_system::Pallet::<T>::block_number().saturated_into()
         }
 
+        fn open(
+            requester: &T::AccountId,
+            content: RequestContent,
+            lifetime: Option<BlockNumber>,
+        ) -> DispatchResult {
+            let id = AccountId(requester.clone().into());
+            // `CheckNonce` has counted this transaction by now.
+            let nonce: u32 = frame_system::Pallet::<T>::account_nonce(requester).saturated_into();
+            let genesis = T::Network::genesis();
+            let request = request::request_id(&genesis, &id, nonce.saturating_sub(1), &content);
+            ensure!(!Requests::<T>::contains_key(request), Error::<T>::Duplicate);
+
+            let key_id = content.key;
+            let key = T::Keys::key(&key_id).ok_or(Error::<T>::UnknownKey)?;
+            let root = T::Network::active_key(key.scheme)
+                .ok_or(Error::<T>::NoRootKey)?
+                .root_key;
+            let parameters = T::Network::parameters();
+            let record =
+                request::open(content, id, &key, &root, lifetime, Self::now(), &parameters)
+                    .map_err(Error::<T>::from)?;
+            T::Currency::burn_from(
+                requester,
+                parameters.request_fee,
+                Preservation::Preserve,
+                Precision::Exact,
+                Fortitude::Polite,
+            )?;
+            let deposit = parameters.request_deposit;
+            T::Currency::hold(&HoldReason::Request.into(), requester, deposit)?;
+            Self::list(request, record, deposit, &parameters)?;
+            Self::deposit_event(Event::Requested {
+                id: request,
+                key: key_id,
+                requester: requester.clone(),
+            });
+            Ok(())
+        }
+
         fn record_result(id: RequestId, signature: Signature) -> DispatchResult {
             let now = Self::now();
-            let StoredRequest { record, deposit } =
-                Requests::<T>::get(id).ok_or(Error::<T>::UnknownRequest)?;
-            let record = record.answer(signature, now).map_err(Error::<T>::from)?;
-            Open::<T>::mutate(|open| open.retain(|(other, _)| *other != id));
-            Self::end(id, StoredRequest { record, deposit }, now);
+            let stored = Requests::<T>::get(id).ok_or(Error::<T>::UnknownRequest)?;
+            let record = stored
+                .record
+                .clone()
+                .answer(signature, now)
+                .map_err(Error::<T>::from)?;
+            Self::end(id, StoredRequest { record, ..stored }, now);
             Self::deposit_event(Event::Signed { id, signature });
             Ok(())
         }
     }
 
     impl<T: Config> RequestsTrait for Pallet<T> {
-        fn has_open(key: &KeyId) -> bool {
-            OpenOfKey::<T>::contains_key(key)
+        fn close_open(key: &KeyId) {
+            let now = Self::now();
+            for id in OpenOfKey::<T>::get(key) {
+                let Some(stored) = Requests::<T>::get(id) else {
+                    continue;
+                };
+                let record = stored.record.clone().close(now);
+                Self::end(id, StoredRequest { record, ..stored }, now);
+                Self::deposit_event(Event::Failed {
+                    id,
+                    failure: RequestFailure::KeyClosed,
+                });
+            }
         }
     }
 
@@ -297,15 +484,14 @@ pub mod pallet {
         fn from(error: OpenError) -> Self {
             match error {
                 OpenError::NotAllowed => Self::NotAllowed,
+                OpenError::LifeTime(_) => Self::BadLifeTime,
                 OpenError::Digest(DigestError::NotADigest(_)) => Self::MessageNotADigest,
                 OpenError::Digest(DigestError::TooLong(_)) => Self::MessageTooLong,
                 OpenError::Derivation(DerivationError::TweakWithoutTaproot) => {
                     Self::TweakWithoutTaproot
                 }
                 OpenError::Derivation(DerivationError::Unlucky) => Self::NoSuchChild,
-                OpenError::Derivation(
-                    DerivationError::BadRootKey | DerivationError::UnsupportedScheme(_),
-                ) => Self::NoRootKey,
+                OpenError::Derivation(DerivationError::BadRootKey) => Self::NoRootKey,
             }
         }
     }
@@ -315,6 +501,26 @@ pub mod pallet {
             match error {
                 ResultError::NotOpen => Self::NotOpen,
                 ResultError::Signature(_) => Self::BadSignature,
+            }
+        }
+    }
+
+    impl<T> From<CancelError> for Error<T> {
+        fn from(error: CancelError) -> Self {
+            match error {
+                CancelError::NotOpen => Self::NotOpen,
+                CancelError::NotRequester => Self::NotRequester,
+            }
+        }
+    }
+
+    impl<T> From<RefusalError> for Error<T> {
+        fn from(error: RefusalError) -> Self {
+            match error {
+                RefusalError::NotOpen => Self::NotOpen,
+                RefusalError::NotAHolder | RefusalError::Repeated | RefusalError::BadAccusation => {
+                    Self::RefusalRefused
+                }
             }
         }
     }

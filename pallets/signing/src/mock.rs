@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use entropy_shared::{
     AccountId, Committee, DerivationPath, Digest, Genesis, Hasher, KeyId, PartyId, RequestId,
     Scheme, Signature, TaprootTweak, VerifyingKey,
-    canonical::result_bytes,
+    canonical::{refusal_bytes, result_bytes},
     derivation::derive,
     lifecycle::{
-        keygen::ActiveKey,
-        request::{KeyRecord, RequestContent, RequestRecord, request_id},
+        key::ActiveKey,
+        registry::{KeyRecord, Requesters},
+        request::{Refusal, RequestContent, RequestRecord, request_id},
     },
     parameters::Parameters,
     traits::{Keys, Network},
@@ -82,6 +83,12 @@ parameter_types! {
     pub static Registered: BTreeMap<KeyId, KeyRecord> = BTreeMap::new();
     /// Whether the root keys are in use.
     pub static RootsActive: bool = true;
+    /// The epoch of their holders.
+    pub static Epoch: u32 = 1;
+    /// The servers that hold them.
+    pub static Holders: Vec<u8> = vec![1, 2, 3];
+    /// How many requests one account can have open.
+    pub static PerRequester: u32 = 1_000;
 }
 
 pub struct World;
@@ -96,23 +103,28 @@ impl Network for World {
             request_expiry_blocks: EXPIRY,
             request_retention_blocks: RETENTION,
             request_deposit: DEPOSIT,
+            request_fee: FEE,
+            max_open_per_key: PER_KEY,
+            max_open_per_requester: PerRequester::get(),
             ..Parameters::default()
         }
     }
 
     fn active_key(_: Scheme) -> Option<ActiveKey> {
         RootsActive::get().then(|| ActiveKey {
-            epoch: 1,
+            epoch: Epoch::get(),
             attempt: 1,
-            committee: Committee::new((1..=3).map(server), 2).unwrap(),
+            committee: Committee::new(Holders::get().into_iter().map(server), 2).unwrap(),
             root_key: root_key(),
             public_digest: Digest([0; 32]),
+            protocol_version: 1,
             since: 1,
+            attempts: 0,
         })
     }
 
     fn is_bound(server: &PartyId) -> bool {
-        (1..=3).any(|number| *server == self::server(number))
+        (1..=4).any(|number| *server == self::server(number))
     }
 }
 
@@ -124,6 +136,7 @@ impl Keys for World {
 
 impl signing::Config for Test {
     type Currency = Balances;
+    type WeightInfo = crate::weights::HandMade<Test>;
     type Network = World;
     type Keys = World;
     type MaxOpenRequests = ConstU32<MAX_OPEN>;
@@ -133,6 +146,8 @@ pub(crate) const GENESIS: Genesis = Genesis([69; 32]);
 pub(crate) const EXPIRY: u32 = 20;
 pub(crate) const RETENTION: u32 = 50;
 pub(crate) const DEPOSIT: u128 = 10;
+pub(crate) const FEE: u128 = 3;
+pub(crate) const PER_KEY: u32 = 60;
 pub(crate) const ENDOWMENT: u128 = 10_000;
 pub(crate) const MAX_OPEN: u32 = 300;
 
@@ -157,16 +172,29 @@ pub(crate) fn new_ext() -> sp_io::TestExternalities {
             key(scheme),
             KeyRecord {
                 owner,
+                offered_to: None,
+                registrant: owner,
                 scheme,
                 salt: [0; 32],
                 verifying_key,
                 programs,
+                requesters: Requesters::Owner,
                 registered: 1,
             },
         )
     });
-    Registered::set(records.into());
+    let mut registered = BTreeMap::from(records);
+    // More keys, because each can have only so many requests.
+    for number in 1..=MORE_KEYS {
+        let mut record = registered[&key(Scheme::SchnorrTaproot)].clone();
+        record.salt = [number; 32];
+        registered.insert(another_key(number), record);
+    }
+    Registered::set(registered);
     RootsActive::set(true);
+    Epoch::set(1);
+    Holders::set(vec![1, 2, 3]);
+    PerRequester::set(1_000);
     let mut ext = sp_io::TestExternalities::from(genesis.build_storage().unwrap());
     ext.execute_with(|| System::set_block_number(1));
     ext
@@ -189,6 +217,27 @@ pub(crate) fn key(scheme: Scheme) -> KeyId {
     KeyId::of(&GENESIS, scheme, &AccountId([1; 32]), &[0; 32])
 }
 
+/// How many more keys account 1 has.
+const MORE_KEYS: u8 = 6;
+
+/// Another Taproot key of account 1.
+pub(crate) fn another_key(number: u8) -> KeyId {
+    let owner = AccountId([1; 32]);
+    KeyId::of(&GENESIS, Scheme::SchnorrTaproot, &owner, &[number; 32])
+}
+
+/// The `number`-th of many Taproot requests, spread over the keys.
+pub(crate) fn open_one_of_many(number: u32) -> RequestId {
+    let content = RequestContent {
+        key: another_key((number / PER_KEY) as u8 + 1),
+        ..content(Scheme::SchnorrTaproot, &number.to_le_bytes())
+    };
+    let nonce = System::account_nonce(account(1));
+    let id = request_id(&GENESIS, &AccountId([1; 32]), nonce, &content);
+    assert_ok!(request(1, content));
+    id
+}
+
 pub(crate) fn content(scheme: Scheme, message: &[u8]) -> RequestContent {
     RequestContent {
         key: key(scheme),
@@ -201,10 +250,37 @@ pub(crate) fn content(scheme: Scheme, message: &[u8]) -> RequestContent {
 
 /// Requests as a transaction of account `number` does: its nonce is counted before the call.
 pub(crate) fn request(number: u8, content: RequestContent) -> DispatchResult {
+    request_for(number, content, None)
+}
+
+pub(crate) fn request_for(
+    number: u8,
+    content: RequestContent,
+    lifetime: Option<u32>,
+) -> DispatchResult {
     System::inc_account_nonce(account(number));
     frame_support::storage::with_storage_layer(|| {
-        Signing::request(RuntimeOrigin::signed(account(number)), content)
+        Signing::request(RuntimeOrigin::signed(account(number)), content, lifetime)
     })
+}
+
+/// The call by which server `number` refuses a request, signed by server `signer`.
+pub(crate) fn refuse_call(
+    request: RequestId,
+    refusal: Refusal,
+    number: u8,
+    signer: u8,
+) -> RuntimeCall {
+    let valid_until = now() + 5;
+    let message = refusal_bytes(&GENESIS, &server(number), &request, &refusal, valid_until);
+    signing::Call::refuse {
+        request,
+        refusal,
+        server: server(number),
+        valid_until,
+        server_signature: server_pair(signer).sign(&message).0,
+    }
+    .into()
 }
 
 /// Opens a request of account 1 and returns its id.
@@ -307,5 +383,6 @@ pub(crate) fn authorize(call: &RuntimeCall) -> Result<ValidTransaction, Transact
 pub(crate) fn submit(call: RuntimeCall) -> Result<(), TransactionValidityError> {
     authorize(&call)?;
     assert_ok!(call.dispatch(frame_system::RawOrigin::Authorized.into()));
+    assert_eq!(Signing::check_invariants(), Ok(()));
     Ok(())
 }

@@ -3,16 +3,16 @@
 //!
 //! The pallet extends Substrate's staking and depends on nothing of it: the runtime tells it who
 //! validates. It decides nothing itself: every rule of key generation is a function of
-//! `entropy_shared::lifecycle::keygen`; here are only storage, origins, deposits and events.
 
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
 
 mod authorize;
-mod keygen;
+mod invariants;
+mod keys;
 mod view;
-mod weights;
+pub mod weights;
 
 #[cfg(test)]
 mod mock;
@@ -26,9 +26,12 @@ pub mod pallet {
     use alloc::vec::Vec;
 
     use entropy_shared::{
-        AccountId, Balance, BlockNumber, Genesis, PartyId, Scheme,
+        AccountId, Balance, BlockNumber, Epoch, Genesis, PartyId, Scheme, SchemeSet,
         canonical::{ServerInfo, binding_bytes},
-        lifecycle::keygen::{ActiveKey, KeyState, KeygenNote, KeygenReport},
+        lifecycle::{
+            key::{ActiveKey, AttemptReport, KeyNote, KeyState, LeftOutReason},
+            standing::Standing,
+        },
         parameters::Parameters,
         traits::{Network, Validators},
         view::Binding,
@@ -37,11 +40,14 @@ pub mod pallet {
         pallet_prelude::*,
         traits::{fungible::MutateHold, tokens::Precision},
     };
-    use frame_system::{ensure_authorized, pallet_prelude::*};
+    use frame_system::{ensure_authorized, ensure_root, pallet_prelude::*};
     use sp_core::ed25519;
     use sp_runtime::{SaturatedConversion, traits::Zero};
 
-    use crate::weights;
+    use crate::weights::WeightInfo;
+
+    /// How many offences of one server are remembered, the latest of them.
+    pub const MAX_OFFENCES: u32 = 16;
 
     #[pallet::pallet]
     pub struct Pallet<T>(_);
@@ -64,6 +70,9 @@ pub mod pallet {
         /// The most validators that can be active in a session; those beyond it get no part in committees.
         #[pallet::constant]
         type MaxActiveValidators: Get<u32>;
+
+        /// What the calls and hooks cost.
+        type WeightInfo: WeightInfo;
     }
 
     /// Why the pallet holds funds.
@@ -83,7 +92,42 @@ pub mod pallet {
         pub deposit: Balance,
     }
 
-    /// The chain's parameters, set at genesis.
+    /// What a server was left out of an attempt for.
+    #[derive(
+        Clone,
+        Copy,
+        Debug,
+        PartialEq,
+        Eq,
+        Encode,
+        Decode,
+        DecodeWithMemTracking,
+        MaxEncodedLen,
+        TypeInfo,
+    )]
+    pub struct OffenceRecord {
+        /// Why.
+        pub reason: LeftOutReason,
+        /// The scheme of the key.
+        pub scheme: Scheme,
+        /// The epoch of the attempt.
+        pub epoch: Epoch,
+        /// The number of the attempt.
+        pub attempt: u32,
+        /// The block in which it was found out.
+        pub at: BlockNumber,
+    }
+
+    /// What is to be looked at as soon as no attempt is under way.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, MaxEncodedLen, TypeInfo)]
+    pub enum Review {
+        /// Whether the committee ought to be another.
+        Committee,
+        /// The shares are dealt anew in any case.
+        Refresh,
+    }
+
+    /// The chain's parameters, set at genesis; root may change some.
     #[pallet::storage]
     pub type ChainParameters<T: Config> = StorageValue<_, Parameters, ValueQuery>;
 
@@ -99,9 +143,19 @@ pub mod pallet {
     #[pallet::storage]
     pub type ServerOf<T: Config> = StorageMap<_, Blake2_128Concat, T::AccountId, PartyId>;
 
-    /// The server that published each Noise key, so that no two publish the same.
+    /// What each server was left out of attempts for, the latest last; forgotten when it is unbound.
     #[pallet::storage]
-    pub type ServerByNoiseKey<T: Config> = StorageMap<_, Blake2_128Concat, [u8; 32], PartyId>;
+    pub type Offences<T: Config> = StorageMap<
+        _,
+        Blake2_128Concat,
+        PartyId,
+        BoundedVec<OffenceRecord, ConstU32<MAX_OFFENCES>>,
+        ValueQuery,
+    >;
+
+    /// The keys whose committees are to be looked at.
+    #[pallet::storage]
+    pub type Reviews<T: Config> = StorageMap<_, Twox64Concat, Scheme, Review>;
 
     /// The validators of the present session, in the order in which the session has them.
     #[pallet::storage]
@@ -146,7 +200,7 @@ pub mod pallet {
             /// The server's account.
             server: PartyId,
         },
-        /// A server reported on a key generation.
+        /// A server reported on an attempt.
         Reported {
             /// The server.
             server: PartyId,
@@ -157,12 +211,34 @@ pub mod pallet {
             /// Whether it holds a share that works.
             ready: bool,
         },
-        /// A key generation went on; [`KeygenNote::TooManyLeftOut`] is an alert to operators.
-        Keygen {
+        /// A root key or an attempt at it went on; [`KeyNote::TooManyLeftOut`] is an alert to operators.
+        Key {
             /// The scheme of the key.
             scheme: Scheme,
             /// What happened.
-            note: KeygenNote,
+            note: KeyNote,
+        },
+        /// The key's committee stays as it is: too few servers are there for another.
+        NotEnoughServers {
+            /// The scheme of the key.
+            scheme: Scheme,
+        },
+        /// A server is not chosen for committees until it says that it is ready.
+        Suspended {
+            /// The server.
+            server: PartyId,
+            /// The first block in which it may say so.
+            until: BlockNumber,
+        },
+        /// A server that was suspended is ready again.
+        ServerReady {
+            /// The server.
+            server: PartyId,
+        },
+        /// Root changed the chain's parameters.
+        ParametersChanged {
+            /// What they are now.
+            parameters: Parameters,
         },
     }
 
@@ -176,20 +252,29 @@ pub mod pallet {
         BadProof,
         /// Another validator has bound this server.
         ServerTaken,
-        /// Another server publishes this Noise key.
-        NoiseKeyTaken,
         /// The validator's server is in a committee or in an attempt at one, so that it can be neither changed nor unbound.
         ServerInUse,
         /// The validator has no server.
         NoServer,
+        /// The validator's server is suspended, and can be neither changed nor unbound before it may say that it is ready.
+        ServerSuspended,
         /// The report does not count; nothing that was authorised is refused so.
         ReportRefused,
+        /// The server is not suspended, or not for long enough; nothing that was authorised is refused so.
+        NotSuspended,
+        /// These parameters are not possible, alone or on this running chain: session, era, bonding and slashing never change, the
+        /// protocol version never falls, a scheme with a key stays.
+        BadParameters,
+        /// No key of this scheme is active, or its shares are being dealt anew already.
+        NoActiveKey,
+        /// The shares of this scheme's key are not being dealt anew.
+        NoReshare,
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
-            Self::advance_keygen()
+            Self::advance_keys()
         }
     }
 
@@ -200,7 +285,7 @@ pub mod pallet {
         /// `proof` is the server's Ed25519 signature over `entropy_shared::canonical::binding_bytes`. A deposit is held
         /// for the first binding. Another server can be bound instead only while the old one is in no committee.
         #[pallet::call_index(0)]
-        #[pallet::weight(weights::bind_server::<T>())]
+        #[pallet::weight(T::WeightInfo::bind_server())]
         pub fn bind_server(
             origin: OriginFor<T>,
             info: ServerInfo,
@@ -220,35 +305,37 @@ pub mod pallet {
                     Error::<T>::ServerInUse
                 );
                 ensure!(!Servers::<T>::contains_key(server), Error::<T>::ServerTaken);
+                if let Some(old) = &old {
+                    Self::ensure_may_leave(&old.binding.standing)?;
+                }
             }
-            let holder = ServerByNoiseKey::<T>::get(info.noise_key);
-            ensure!(
-                holder.is_none() || holder == old_server,
-                Error::<T>::NoiseKeyTaken
-            );
             let message = binding_bytes(&Self::genesis(), &id, &info);
             ensure!(
                 Self::has_signed(&server, &message, &proof),
                 Error::<T>::BadProof
             );
 
-            let deposit = match &old {
+            let (deposit, standing) = match old {
+                Some(old) if old_server == Some(server) => (old.deposit, old.binding.standing),
                 Some(old) => {
                     Self::forget(&stash, &old.binding);
-                    old.deposit
+                    (old.deposit, Standing::default())
                 }
                 None => {
                     let deposit = ChainParameters::<T>::get().server_deposit;
                     T::Currency::hold(&HoldReason::Server.into(), &stash, deposit)?;
-                    deposit
+                    (deposit, Standing::default())
                 }
             };
             ServerOf::<T>::insert(&stash, server);
-            ServerByNoiseKey::<T>::insert(info.noise_key, server);
             Servers::<T>::insert(
                 server,
                 BoundServer {
-                    binding: Binding { stash: id, info },
+                    binding: Binding {
+                        stash: id,
+                        info,
+                        standing,
+                    },
                     deposit,
                 },
             );
@@ -258,12 +345,13 @@ pub mod pallet {
 
         /// Takes back the binding of the signer's server and its deposit, unless the server is in a committee or an attempt at one.
         #[pallet::call_index(1)]
-        #[pallet::weight(weights::unbind_server::<T>())]
+        #[pallet::weight(T::WeightInfo::unbind_server())]
         pub fn unbind_server(origin: OriginFor<T>) -> DispatchResult {
             let stash = ensure_signed(origin)?;
             let server = ServerOf::<T>::get(&stash).ok_or(Error::<T>::NoServer)?;
             let bound = Servers::<T>::get(server).ok_or(Error::<T>::NoServer)?;
             ensure!(!Self::is_in_use(&server), Error::<T>::ServerInUse);
+            Self::ensure_may_leave(&bound.binding.standing)?;
             T::Currency::release(
                 &HoldReason::Server.into(),
                 &stash,
@@ -275,31 +363,24 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Counts a server's report on a key generation. Free: the report carries the server's own signature.
+        /// Counts a server's report on an attempt to generate a key or to deal its shares anew. Free: the report carries the server's own signature.
         ///
-        /// A general transaction; `signature` is the server's over `entropy_shared::canonical::keygen_report_bytes`,
+        /// A general transaction; `signature` is the server's over `entropy_shared::canonical::attempt_report_bytes`,
         /// `valid_until` at most 64 blocks ahead. A report that does not count is refused before it is included.
         #[pallet::call_index(2)]
-        #[pallet::weight((weights::report_keygen::<T>(), DispatchClass::Operational))]
+        #[pallet::weight((T::WeightInfo::report_attempt(), DispatchClass::Operational))]
         #[pallet::authorize(Pallet::<T>::authorize_report)]
-        #[pallet::weight_of_authorize(weights::authorize_report::<T>())]
-        pub fn report_keygen(
+        #[pallet::weight_of_authorize(T::WeightInfo::authorize_report())]
+        pub fn report_attempt(
             origin: OriginFor<T>,
-            report: KeygenReport,
+            report: AttemptReport,
             valid_until: BlockNumber,
             signature: [u8; 64],
         ) -> DispatchResult {
             ensure_authorized(origin)?;
             // Both have been judged by `authorize`, without which this origin does not exist.
             let _ = (valid_until, signature);
-            let transition = KeyStates::<T>::get(report.scheme)
-                .report(
-                    &Self::genesis(),
-                    &report,
-                    Self::now(),
-                    &ChainParameters::<T>::get(),
-                )
-                .map_err(|_| Error::<T>::ReportRefused)?;
+            let transition = Self::count(&report).ok_or(Error::<T>::ReportRefused)?;
             Self::deposit_event(Event::Reported {
                 server: report.server,
                 scheme: report.scheme,
@@ -307,6 +388,87 @@ pub mod pallet {
                 ready: report.is_ready(),
             });
             Self::apply(report.scheme, transition);
+            Ok(())
+        }
+
+        /// Ends the suspension of a server, so that it is chosen for committees again. Free: it carries the server's own signature.
+        ///
+        /// A general transaction; `signature` is the server's over `entropy_shared::canonical::ready_bytes`, `number` that of
+        /// its latest suspension, `valid_until` at most 64 blocks ahead. Refused before it is included if it comes too early.
+        #[pallet::call_index(3)]
+        #[pallet::weight((T::WeightInfo::ready(), DispatchClass::Operational))]
+        #[pallet::authorize(Pallet::<T>::authorize_ready)]
+        #[pallet::weight_of_authorize(T::WeightInfo::authorize_ready())]
+        pub fn ready(
+            origin: OriginFor<T>,
+            server: PartyId,
+            number: u32,
+            valid_until: BlockNumber,
+            signature: [u8; 64],
+        ) -> DispatchResult {
+            ensure_authorized(origin)?;
+            // Both have been judged by `authorize`, without which this origin does not exist.
+            let _ = (valid_until, signature);
+            let mut bound = Servers::<T>::get(server).ok_or(Error::<T>::NotSuspended)?;
+            bound.binding.standing = bound
+                .binding
+                .standing
+                .ready(number, Self::now())
+                .map_err(|_| Error::<T>::NotSuspended)?;
+            Servers::<T>::insert(server, bound);
+            Self::deposit_event(Event::ServerReady { server });
+            Ok(())
+        }
+
+        /// Sets the chain's parameters. Only root.
+        ///
+        /// Committee size, threshold and protocol version take effect by a reshare, which begins as soon as none is under
+        /// way; a scheme that is new gets its key by itself. What consensus and staking read never changes.
+        #[pallet::call_index(4)]
+        #[pallet::weight(T::WeightInfo::set_parameters())]
+        pub fn set_parameters(origin: OriginFor<T>, parameters: Parameters) -> DispatchResult {
+            ensure_root(origin)?;
+            let old = ChainParameters::<T>::get();
+            let in_use: SchemeSet = Scheme::ALL
+                .into_iter()
+                .filter(|scheme| KeyStates::<T>::get(scheme) != KeyState::Absent)
+                .collect();
+            old.check_change(&parameters, in_use)
+                .map_err(|_| Error::<T>::BadParameters)?;
+            let review = if parameters.protocol_version == old.protocol_version {
+                Review::Committee
+            } else {
+                Review::Refresh
+            };
+            ChainParameters::<T>::put(&parameters);
+            Self::review_all(review);
+            Self::deposit_event(Event::ParametersChanged { parameters });
+            Ok(())
+        }
+
+        /// Asks for the shares of an active key to be dealt anew, to the committee that ought to hold them. Only root.
+        #[pallet::call_index(5)]
+        #[pallet::weight(T::WeightInfo::ask())]
+        pub fn refresh(origin: OriginFor<T>, scheme: Scheme) -> DispatchResult {
+            ensure_root(origin)?;
+            ensure!(
+                matches!(KeyStates::<T>::get(scheme), KeyState::Active(_)),
+                Error::<T>::NoActiveKey
+            );
+            Reviews::<T>::insert(scheme, Review::Refresh);
+            Ok(())
+        }
+
+        /// Gives up dealing the shares of a key anew; its present holders stay until the next session. Only root.
+        #[pallet::call_index(6)]
+        #[pallet::weight(T::WeightInfo::ask())]
+        pub fn stop_reshare(origin: OriginFor<T>, scheme: Scheme) -> DispatchResult {
+            ensure_root(origin)?;
+            let transition = KeyStates::<T>::get(scheme)
+                .stop()
+                .map_err(|_| Error::<T>::NoReshare)?;
+            Reviews::<T>::remove(scheme);
+            Self::apply(scheme, transition);
             Ok(())
         }
     }
@@ -335,6 +497,25 @@ pub mod pallet {
         /// [`Config::MaxActiveValidators`] are not considered for committees.
         pub fn note_active_validators(validators: Vec<T::AccountId>) {
             ActiveValidators::<T>::put(BoundedVec::truncate_from(validators));
+            Self::review_all(Review::Committee);
+        }
+
+        /// What the server was left out of attempts for, the latest last.
+        pub fn offences(server: &PartyId) -> Vec<OffenceRecord> {
+            Offences::<T>::get(server).into_inner()
+        }
+
+        /// Lets every key's committee be looked at; a refresh that is asked for already stays asked for.
+        fn review_all(review: Review) {
+            for scheme in Scheme::ALL {
+                if KeyStates::<T>::get(scheme).active().is_some() {
+                    Reviews::<T>::mutate(scheme, |asked| {
+                        if *asked != Some(Review::Refresh) {
+                            *asked = Some(review);
+                        }
+                    });
+                }
+            }
         }
 
         /// The number of the block that is being executed, or whose state is looked at.
@@ -359,14 +540,23 @@ pub mod pallet {
         fn is_in_use(server: &PartyId) -> bool {
             Scheme::ALL
                 .into_iter()
-                .any(|scheme| crate::view::involves(&KeyStates::<T>::get(scheme), server))
+                .any(|scheme| KeyStates::<T>::get(scheme).involves(server))
+        }
+
+        /// A suspension can't be shaken off by binding the server again.
+        fn ensure_may_leave(standing: &Standing) -> DispatchResult {
+            let waits = standing
+                .suspended_until
+                .is_some_and(|until| Self::now() < until);
+            ensure!(!waits, Error::<T>::ServerSuspended);
+            Ok(())
         }
 
         /// Removes all traces of a binding but its deposit.
         fn forget(stash: &T::AccountId, binding: &Binding) {
             ServerOf::<T>::remove(stash);
             Servers::<T>::remove(binding.info.server);
-            ServerByNoiseKey::<T>::remove(binding.info.noise_key);
+            Offences::<T>::remove(binding.info.server);
         }
     }
 
@@ -380,10 +570,7 @@ pub mod pallet {
         }
 
         fn active_key(scheme: Scheme) -> Option<ActiveKey> {
-            match KeyStates::<T>::get(scheme) {
-                KeyState::Active(key) => Some(key),
-                KeyState::Absent | KeyState::Generating(_) => None,
-            }
+            KeyStates::<T>::get(scheme).active().cloned()
         }
 
         fn is_bound(server: &PartyId) -> bool {

@@ -2,9 +2,9 @@
 
 use entropy_shared::{
     AccountId, DerivationPath, Digest, KeyId, PartyId, Scheme, Signature, VerifyingKey,
-    canonical::{ServerInfo, binding_bytes, keygen_report_bytes, proof_digest},
+    canonical::{ServerInfo, attempt_report_bytes, binding_bytes, proof_digest, ready_bytes},
     derivation::derive,
-    lifecycle::keygen::{Generating, KeyState, KeygenOutcome, KeygenReport, KeygenResult},
+    lifecycle::key::{Attempt, AttemptOutcome, AttemptReport, AttemptResult, KeyState},
     parameters::Parameters,
     traits::Validators,
 };
@@ -86,6 +86,7 @@ impl Validators for BondedOnes {
 
 impl staking_extension::Config for Test {
     type Currency = Balances;
+    type WeightInfo = crate::weights::HandMade<Test>;
     type Validators = BondedOnes;
     type MaxActiveValidators = ConstU32<6>;
 }
@@ -96,7 +97,8 @@ pub(crate) const PUBLIC: Digest = Digest([7; 32]);
 
 pub(crate) fn parameters() -> Parameters {
     Parameters {
-        keygen_deadline_blocks: 20,
+        attempt_deadline_blocks: 20,
+        suspension_blocks: 30,
         committee_max: 5,
         server_deposit: DEPOSIT,
         ..Parameters::default()
@@ -184,6 +186,7 @@ pub(crate) fn run_to(block: u32) {
         System::set_block_number(now() + 1);
         System::reset_events();
         StakingExtension::on_initialize(now());
+        assert_eq!(StakingExtension::check_invariants(), Ok(()));
     }
 }
 
@@ -191,10 +194,12 @@ pub(crate) fn state(scheme: Scheme) -> KeyState {
     staking_extension::KeyStates::<Test>::get(scheme)
 }
 
-pub(crate) fn generating(scheme: Scheme) -> Generating {
-    match state(scheme) {
-        KeyState::Generating(generating) => generating,
-        other => panic!("an attempt is made, not {other:?}"),
+/// The attempt under way.
+pub(crate) fn attempt(scheme: Scheme) -> Attempt {
+    let state = state(scheme);
+    match state.attempt() {
+        Some(attempt) => attempt.clone(),
+        None => panic!("an attempt is made, not {state:?}"),
     }
 }
 
@@ -219,9 +224,14 @@ pub(crate) fn root_key() -> VerifyingKey {
 }
 
 /// What the holders of the key sign together to prove that they can.
-pub(crate) fn keygen_proof(scheme: Scheme, attempt: u32, public_digest: &Digest) -> Signature {
+pub(crate) fn share_proof(
+    scheme: Scheme,
+    epoch: u32,
+    attempt: u32,
+    public_digest: &Digest,
+) -> Signature {
     let genesis = StakingExtension::genesis();
-    let digest = proof_digest(&genesis, scheme, 1, attempt, public_digest);
+    let digest = proof_digest(&genesis, scheme, epoch, attempt, public_digest);
     let id = KeyId::of_proof(&genesis, scheme);
     let derived = derive(scheme, &root_key(), &id, &DerivationPath::default()).unwrap();
     let offset = Scalar::from_repr(derived.offset.into()).unwrap();
@@ -241,18 +251,23 @@ pub(crate) fn keygen_proof(scheme: Scheme, attempt: u32, public_digest: &Digest)
     }
 }
 
-/// What server `number` reports if all went well.
-pub(crate) fn ready(number: u8, scheme: Scheme, attempt: u32) -> KeygenReport {
-    let proof = keygen_proof(scheme, attempt, &PUBLIC);
-    let result = KeygenResult {
+/// What server `number` reports of a key generation if all went well.
+pub(crate) fn ready(number: u8, scheme: Scheme, attempt: u32) -> AttemptReport {
+    ready_in(1, number, scheme, attempt)
+}
+
+/// What server `number` reports of an attempt in this epoch if all went well.
+pub(crate) fn ready_in(epoch: u32, number: u8, scheme: Scheme, attempt: u32) -> AttemptReport {
+    let proof = share_proof(scheme, epoch, attempt, &PUBLIC);
+    let result = AttemptResult {
         public_digest: PUBLIC,
         root_key: root_key(),
     };
-    let outcome = KeygenOutcome::Ready { result, proof };
-    KeygenReport {
+    let outcome = AttemptOutcome::Ready { result, proof };
+    AttemptReport {
         server: server(number),
         scheme,
-        epoch: 1,
+        epoch,
         attempt,
         outcome,
     }
@@ -263,9 +278,12 @@ pub(crate) fn failed(
     scheme: Scheme,
     attempt: u32,
     accused: Vec<PartyId>,
-) -> KeygenReport {
-    let outcome = KeygenOutcome::Failed { accused };
-    KeygenReport {
+) -> AttemptReport {
+    let outcome = AttemptOutcome::Failed {
+        accused,
+        missed: vec![],
+    };
+    AttemptReport {
         server: server(number),
         scheme,
         epoch: 1,
@@ -275,10 +293,10 @@ pub(crate) fn failed(
 }
 
 /// The call with the signature of server `signer`.
-pub(crate) fn call(report: KeygenReport, valid_until: u32, signer: u8) -> RuntimeCall {
-    let message = keygen_report_bytes(&StakingExtension::genesis(), &report, valid_until);
+pub(crate) fn call(report: AttemptReport, valid_until: u32, signer: u8) -> RuntimeCall {
+    let message = attempt_report_bytes(&StakingExtension::genesis(), &report, valid_until);
     let signature = server_pair(signer).sign(&message).0;
-    staking_extension::Call::report_keygen {
+    staking_extension::Call::report_attempt {
         report,
         valid_until,
         signature,
@@ -296,17 +314,46 @@ pub(crate) fn authorize(call: &RuntimeCall) -> Result<ValidTransaction, Transact
 pub(crate) fn submit(call: RuntimeCall) -> Result<(), TransactionValidityError> {
     authorize(&call)?;
     assert_ok!(call.dispatch(frame_system::RawOrigin::Authorized.into()));
+    assert_eq!(StakingExtension::check_invariants(), Ok(()));
     Ok(())
 }
 
-/// Reports of servers 1 to `size` that all went well in the present attempt.
-pub(crate) fn all_ready(scheme: Scheme, size: u8) {
-    let attempt = generating(scheme).attempt;
-    for number in 1..=size {
-        assert_ok!(submit(call(
-            ready(number, scheme, attempt),
-            now() + 10,
-            number
-        )));
+/// Reports of all its parties that all went well in the present attempt.
+pub(crate) fn all_ready(scheme: Scheme) {
+    let attempt = attempt(scheme);
+    for number in (1..=9).filter(|number| attempt.committee.contains(&server(*number))) {
+        let report = ready_in(attempt.epoch, number, scheme, attempt.attempt);
+        assert_ok!(submit(call(report, now() + 10, number)));
     }
+}
+
+/// Lets the present attempt at a key pass while server `silent` does not report; the others do.
+pub(crate) fn without(scheme: Scheme, silent: u8) {
+    let attempt = attempt(scheme);
+    for number in (1..=9).filter(|number| *number != silent) {
+        if attempt.committee.contains(&server(number)) {
+            let report = ready_in(attempt.epoch, number, scheme, attempt.attempt);
+            assert_ok!(submit(call(report, now() + 10, number)));
+        }
+    }
+    run_to(attempt.deadline + 1);
+}
+
+/// The word of server `number` that it is ready after its suspension `suspension`, with the signature of server `signer`.
+pub(crate) fn ready_call(number: u8, suspension: u32, valid_until: u32, signer: u8) -> RuntimeCall {
+    let genesis = StakingExtension::genesis();
+    let message = ready_bytes(&genesis, &server(number), suspension, valid_until);
+    staking_extension::Call::ready {
+        server: server(number),
+        number: suspension,
+        valid_until,
+        signature: server_pair(signer).sign(&message).0,
+    }
+    .into()
+}
+
+/// The validators of a session that begins now; the next block begins too.
+pub(crate) fn session(validators: &[u8]) {
+    StakingExtension::note_active_validators(validators.iter().copied().map(stash).collect());
+    run_to(now() + 1);
 }

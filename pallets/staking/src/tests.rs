@@ -2,7 +2,10 @@
 
 mod binding;
 mod keygen;
+mod parameters;
 mod reports;
+mod reshare;
+mod standing;
 mod view;
 
 use frame_support::{assert_ok, traits::fungible::InspectHold};

@@ -7,7 +7,6 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use codec::Decode;
 use entropy_shared::{
     Committee, PartyId,
-    lifecycle::keygen::KeyState,
     view::{ChainView, OpenRequest, SchemeState, VIEW_FORMAT},
 };
 use frame_support::traits::Get;
@@ -28,10 +27,13 @@ impl<T: Config> Pallet<T> {
             })
             .collect();
         let mut peers = BTreeSet::new();
-        for entry in keys.iter().filter(|entry| involves(&entry.state, server)) {
+        for entry in keys.iter().filter(|entry| entry.state.involves(server)) {
+            let holders = entry.state.active().map(|key| &key.committee);
+            let target = entry.state.attempt().map(|attempt| &attempt.target);
             peers.extend(
-                committee(&entry.state)
+                holders
                     .into_iter()
+                    .chain(target)
                     .flat_map(Committee::parties)
                     .copied(),
             );
@@ -53,20 +55,6 @@ impl<T: Config> Pallet<T> {
             requests,
         }
     }
-}
-
-/// Who holds the key or ought to come to hold it, those left out of the present attempt included.
-fn committee(state: &KeyState) -> Option<&Committee> {
-    match state {
-        KeyState::Absent => None,
-        KeyState::Generating(generating) => Some(&generating.target),
-        KeyState::Active(key) => Some(&key.committee),
-    }
-}
-
-/// Whether the server holds a share of the key or ought to come to hold one.
-pub(crate) fn involves(state: &KeyState, server: &PartyId) -> bool {
-    committee(state).is_some_and(|committee| committee.contains(server))
 }
 
 /// The hash of the first block, computed in the state of that block: its header holds the root of this state and nothing else.

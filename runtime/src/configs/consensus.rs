@@ -38,6 +38,10 @@ impl pallet_grandpa::Config for Runtime {
         pallet_grandpa::EquivocationReportSystem<Self, Offences, Historical, ReportLongevity>;
 }
 
+impl pallet_authority_discovery::Config for Runtime {
+    type MaxAuthorities = ConstU32<MAX_VALIDATORS>;
+}
+
 impl pallet_authorship::Config for Runtime {
     type FindAuthor = pallet_session::FindAccountFromAuthorIndex<Self, Babe>;
     type EventHandler = Staking;

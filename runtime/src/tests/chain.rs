@@ -40,9 +40,14 @@ fn merge(into: &mut Value, patch: &Value) {
 
 /// The state after the genesis of four validators whose sessions have `session_blocks`.
 pub(super) fn local(session_blocks: u32) -> TestExternalities {
-    let patch =
-        json!({ "stakingExtension": { "parameters": { "sessionBlocks": session_blocks } } });
-    let json = genesis_json(sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET, &patch);
+    local_with(
+        &json!({ "stakingExtension": { "parameters": { "sessionBlocks": session_blocks } } }),
+    )
+}
+
+/// The state after the genesis of four validators with this patch.
+pub(super) fn local_with(patch: &Value) -> TestExternalities {
+    let json = genesis_json(sp_genesis_builder::LOCAL_TESTNET_RUNTIME_PRESET, patch);
     let mut state = TestExternalities::default();
     state.execute_with(|| {
         Runtime::build_state(json.to_string().into_bytes()).expect("the genesis is valid");

@@ -1,23 +1,27 @@
-//! Sessions, eras, and what happens to a validator that contradicts itself.
+//! Sessions, eras, by which keys nodes can be found, and what happens to a validator that contradicts itself.
 
 use codec::Encode;
-use frame_support::traits::KeyOwnerProofSystem;
+use frame_support::{assert_ok, traits::KeyOwnerProofSystem};
+use sp_authority_discovery::runtime_decl_for_authority_discovery_api::AuthorityDiscoveryApi as _;
 use sp_consensus_babe::{
     AuthorityId, AuthorityPair, BABE_ENGINE_ID, EquivocationProof, Slot,
     digests::{CompatibleDigestItem, PreDigest, SecondaryPlainPreDigest},
 };
-use sp_core::Pair;
-use sp_keyring::Sr25519Keyring::Bob;
+use sp_core::{Pair, proof_of_possession::statement_of_ownership, sr25519};
+use sp_keyring::{
+    Ed25519Keyring,
+    Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Ferdie},
+};
 use sp_runtime::{
     Digest, DigestItem,
-    traits::Header as _,
+    traits::{Header as _, OpaqueKeys},
     transaction_validity::{InvalidTransaction, TransactionSource},
 };
 
 use super::chain::{advance_to, apply, begin_block, local};
 use crate::{
-    Executive, Hash, Header, Historical, Runtime, RuntimeCall, RuntimeEvent, Session, Staking,
-    System, UncheckedExtrinsic,
+    AccountId, Executive, Hash, Header, Historical, Runtime, RuntimeCall, RuntimeEvent,
+    RuntimeOrigin, Session, SessionKeys, Staking, System, UncheckedExtrinsic,
 };
 
 #[test]
@@ -51,6 +55,54 @@ fn validators_are_paid_for_an_era() {
         assert!(pallet_staking::ErasRewardPoints::<Runtime>::get(0).total > 0);
         assert_eq!(Staking::current_era(), Some(1));
     });
+}
+
+fn discoverable() -> Vec<AccountId> {
+    // The well-known people use the key of their account for this, too.
+    let keys = Runtime::authorities().into_iter();
+    let mut accounts: Vec<_> = keys
+        .map(|key| AccountId::from(sr25519::Public::from(key)))
+        .collect();
+    accounts.sort();
+    accounts
+}
+
+#[test]
+fn nodes_can_be_found_by_the_keys_of_this_session_and_of_the_next() {
+    fn of(keys: &[Sr25519Keyring]) -> Vec<AccountId> {
+        let mut accounts: Vec<_> = keys.iter().map(|key| key.to_account_id()).collect();
+        accounts.sort();
+        accounts
+    }
+    local(5).execute_with(|| {
+        assert_eq!(discoverable(), of(&[Alice, Bob, Charlie, Dave]));
+        advance_to(1);
+        let keys = SessionKeys {
+            babe: Dave.public().into(),
+            grandpa: Ed25519Keyring::Dave.public().into(),
+            authority_discovery: Ferdie.public().into(),
+        };
+        let stash = Dave.to_account_id();
+        let statement = statement_of_ownership(stash.as_ref());
+        let proof = (
+            Dave.sign(&statement),
+            Ed25519Keyring::Dave.sign(&statement),
+            Ferdie.sign(&statement),
+        );
+        let origin = RuntimeOrigin::signed(stash.clone());
+        assert_ok!(Session::set_keys(origin, keys, proof.encode()));
+        // The new key is queued for session 2.
+        advance_to(6);
+        assert_eq!(discoverable(), of(&[Alice, Bob, Charlie, Dave, Ferdie]));
+        advance_to(11);
+        assert_eq!(discoverable(), of(&[Alice, Bob, Charlie, Ferdie]));
+    });
+}
+
+#[test]
+fn the_uses_of_session_keys_and_their_order_are_pinned() {
+    let ids = <SessionKeys as OpaqueKeys>::key_ids().iter().map(|id| id.0);
+    assert_eq!(ids.collect::<Vec<_>>(), [*b"babe", *b"gran", *b"audi"]);
 }
 
 /// A header that claims `slot` and is sealed by `author`.

@@ -13,7 +13,7 @@ use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave};
 
 use super::chain::{genesis_json, local};
 use crate::{
-    AccountId, Grandpa, Runtime, Session, StakingExtension,
+    AccountId, Grandpa, Runtime, Session, StakingExtension, TEMPLATE_PRESET,
     parameters::{BondedSessions, BondingEras, ReportLongevity, SessionsPerEra, SlashDeferEras},
 };
 
@@ -36,7 +36,11 @@ fn state_of_preset(preset: &str) -> TestExternalities {
 fn presets_elect_their_validators() {
     assert_eq!(
         Runtime::preset_names(),
-        [DEV_RUNTIME_PRESET, LOCAL_TESTNET_RUNTIME_PRESET]
+        [
+            DEV_RUNTIME_PRESET,
+            LOCAL_TESTNET_RUNTIME_PRESET,
+            TEMPLATE_PRESET
+        ]
     );
     for (preset, validators) in [
         (DEV_RUNTIME_PRESET, &[Alice][..]),
@@ -63,6 +67,40 @@ fn presets_elect_their_validators() {
 #[test]
 fn an_unknown_preset_is_none() {
     assert_eq!(Runtime::get_preset(&Some("production".into())), None);
+}
+
+/// Fails for the reason that it says, in an error: a panic would leave nobody the wiser.
+#[test]
+fn the_template_makes_no_genesis_and_says_what_is_missing() {
+    let template = genesis_json(TEMPLATE_PRESET, &json!({}));
+    let build = |json: serde_json::Value| {
+        TestExternalities::default()
+            .execute_with(|| Runtime::build_state(json.to_string().into_bytes()))
+    };
+    let error = build(template.clone()).expect_err("has placeholders");
+    assert!(
+        error.contains("balances.balances[0][0]") && error.contains(" more"),
+        "{error}"
+    );
+
+    // One that is left is enough.
+    let mut nearly = genesis_json(LOCAL_TESTNET_RUNTIME_PRESET, &json!({}));
+    nearly["sudo"]["key"] = template["sudo"]["key"].clone();
+    let error = build(nearly).expect_err("has a placeholder");
+    assert!(error.ends_with(": sudo.key"), "{error}");
+}
+
+#[test]
+fn the_template_knows_nobody_and_has_the_parameters_of_production() {
+    let template = genesis_json(TEMPLATE_PRESET, &json!({}));
+    let text = template.to_string();
+    for key in Sr25519Keyring::well_known() {
+        assert!(!text.contains(&key.to_account_id().to_string()), "{key}");
+    }
+    let parameters: Parameters =
+        serde_json::from_value(template["stakingExtension"]["parameters"].clone())
+            .expect("are parameters");
+    assert_eq!(parameters, Parameters::default());
 }
 
 #[test]

@@ -1,47 +1,21 @@
 //! How our pallets are joined to staking, to each other and to the pool of transactions.
 
-use entropy_shared::{
-    AccountId, Genesis, PartyId, Scheme,
-    canonical::{ServerInfo, binding_bytes, keygen_report_bytes},
-    lifecycle::keygen::{KeyState, KeygenOutcome, KeygenReport},
-};
+use entropy_shared::{AccountId, Genesis, Scheme, lifecycle::key::KeyState};
 use frame_support::{assert_noop, assert_ok};
-use sp_core::{Pair as _, ed25519};
 use sp_keyring::Sr25519Keyring::{self, Alice, Bob, Charlie, Dave, Eve};
 use sp_runtime::transaction_validity::InvalidTransaction;
 
 use super::{
     chain::{advance_to, apply, begin_block, end_block, local},
+    servers::{bind, party, report_call},
     transactions::extensions,
 };
 use crate::{
-    Balances, Runtime, RuntimeOrigin, Session, Staking, StakingExtension, System,
-    UncheckedExtrinsic, threshold_api::runtime_decl_for_threshold_api::ThresholdApi as _,
+    Balances, Runtime, RuntimeOrigin, Session, Staking, System, UncheckedExtrinsic,
+    threshold_api::runtime_decl_for_threshold_api::ThresholdApi as _,
 };
 
 const VALIDATORS: [Sr25519Keyring; 4] = [Alice, Bob, Charlie, Dave];
-
-/// The key pair of the server that `validator` binds; it differs from every key of an account.
-fn server(validator: Sr25519Keyring) -> ed25519::Pair {
-    ed25519::Pair::from_string(&format!("//server{}", validator.to_seed()), None)
-        .expect("is a derivation path")
-}
-
-fn party(validator: Sr25519Keyring) -> PartyId {
-    PartyId(server(validator).public().0)
-}
-
-fn bind(validator: Sr25519Keyring) -> frame_support::dispatch::DispatchResult {
-    let info = ServerInfo {
-        server: party(validator),
-        endpoint: b"ws://127.0.0.1:1".to_vec(),
-        noise_key: validator.to_raw_public(),
-    };
-    let stash = AccountId(validator.to_raw_public());
-    let proof = server(validator).sign(&binding_bytes(&StakingExtension::genesis(), &stash, &info));
-    let origin = RuntimeOrigin::signed(validator.to_account_id());
-    StakingExtension::bind_server(origin, info, proof.0)
-}
 
 fn bind_all() {
     for validator in VALIDATORS {
@@ -49,26 +23,10 @@ fn bind_all() {
     }
 }
 
-/// A report of `validator`'s server that it misses `accused`, as a transaction of nobody's account.
-fn report(validator: Sr25519Keyring, accused: Sr25519Keyring) -> UncheckedExtrinsic {
-    let report = KeygenReport {
-        server: party(validator),
-        scheme: Scheme::SchnorrTaproot,
-        epoch: 1,
-        attempt: 1,
-        outcome: KeygenOutcome::Failed {
-            accused: vec![party(accused)],
-        },
-    };
-    let valid_until = System::block_number() + 10;
-    let message = keygen_report_bytes(&StakingExtension::genesis(), &report, valid_until);
-    let signature = server(validator).sign(&message).0;
-    let call = pallet_entropy_staking::Call::report_keygen {
-        report,
-        valid_until,
-        signature,
-    };
-    UncheckedExtrinsic::new_transaction(call.into(), extensions(0))
+/// A report of `validator`'s server that it missed another, as a transaction of nobody's account.
+fn report(validator: Sr25519Keyring, missed: Sr25519Keyring) -> UncheckedExtrinsic {
+    let call = report_call(validator, Scheme::SchnorrTaproot, Some(vec![party(missed)]));
+    UncheckedExtrinsic::new_transaction(call, extensions(0))
 }
 
 fn told() -> Vec<crate::AccountId> {

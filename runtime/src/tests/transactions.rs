@@ -1,7 +1,7 @@
 //! What a transaction passes through before it is dispatched.
 
 use codec::Encode;
-use sp_keyring::Sr25519Keyring::{Alice, Bob};
+use sp_keyring::Sr25519Keyring::{self, Alice, Bob};
 use sp_runtime::{
     generic::{Era, SignedPayload},
     traits::TransactionExtension,
@@ -40,12 +40,21 @@ fn transfer(amount: u128) -> RuntimeCall {
 }
 
 fn signed(call: RuntimeCall, nonce: Nonce) -> UncheckedExtrinsic {
+    signed_by(Alice, call, nonce)
+}
+
+/// The transaction that `signer` makes of a call.
+pub(super) fn signed_by(
+    signer: Sr25519Keyring,
+    call: RuntimeCall,
+    nonce: Nonce,
+) -> UncheckedExtrinsic {
     let payload = SignedPayload::new(call, extensions(nonce)).expect("the implicit data is known");
-    let signature = payload.using_encoded(|bytes| Alice.sign(bytes));
+    let signature = payload.using_encoded(|bytes| signer.sign(bytes));
     let (call, extensions, _) = payload.deconstruct();
     UncheckedExtrinsic::new_signed(
         call,
-        Alice.to_account_id().into(),
+        signer.to_account_id().into(),
         signature.into(),
         extensions,
     )

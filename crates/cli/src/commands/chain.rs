@@ -6,7 +6,10 @@ use anyhow::Context as _;
 use entropy_client::{BindingProof, Client, ClientError, format_account};
 use entropy_shared::{
     KeyId, PartyId, Scheme, TaprootTweak,
-    lifecycle::{keygen::KeyState, request::KeyRecord},
+    lifecycle::{
+        key::{ActiveKey, KeyState},
+        registry::{KeyRecord, Requesters},
+    },
     view::SchemeState,
 };
 use serde_json::{Value, json};
@@ -61,13 +64,24 @@ pub(crate) async fn key(node: &str, command: KeyCommand) -> Result<Answer, Failu
             scheme,
             salt,
             programs,
+            requesters,
+            anyone,
             signer,
         } => {
             let signer = secret::signer(&signer)?;
+            let requesters = match (anyone, requesters) {
+                (true, _) => Requesters::Anyone,
+                (false, accounts) if accounts.is_empty() => Requesters::Owner,
+                (false, mut accounts) => {
+                    accounts.sort_unstable();
+                    accounts.dedup();
+                    Requesters::Accounts(accounts)
+                }
+            };
             let client = Client::connect(node).await?;
             progress("submitting; a block includes it in a few seconds");
             let key = client
-                .register_key(&signer, scheme, &salt, &programs)
+                .register_key(&signer, scheme, &salt, &programs, &requesters)
                 .await?;
             show(&client, key).await
         }
@@ -100,7 +114,11 @@ async fn show(client: &Client, key: KeyId) -> Result<Answer, Failure> {
         .key(&key)
         .await?
         .ok_or_else(|| ClientError::Unknown(format!("key {key}")))?;
-    let programs: Vec<_> = record.programs.iter().map(ToString::to_string).collect();
+    let programs: Vec<_> = record
+        .programs
+        .iter()
+        .map(|attached| attached.program.to_string())
+        .collect();
     Ok(Answer::new(
         to_json(key, &record),
         &[
@@ -117,9 +135,21 @@ async fn show(client: &Client, key: KeyId) -> Result<Answer, Failure> {
                     programs.join(", ")
                 },
             ),
+            ("requesters", describe_requesters(&record)),
             ("registered", format!("block {}", record.registered)),
         ],
     ))
+}
+
+fn describe_requesters(record: &KeyRecord) -> String {
+    match &record.requesters {
+        Requesters::Owner => "the owner".into(),
+        Requesters::Accounts(accounts) => {
+            let accounts: Vec<_> = accounts.iter().map(format_account).collect();
+            format!("the owner, {}", accounts.join(", "))
+        }
+        Requesters::Anyone => "anyone".into(),
+    }
 }
 
 fn to_json(key: KeyId, record: &KeyRecord) -> Value {
@@ -129,7 +159,19 @@ fn to_json(key: KeyId, record: &KeyRecord) -> Value {
         "owner": format_account(&record.owner),
         "publicKey": public_key(record),
         "salt": hexadecimal(&record.salt),
-        "programs": record.programs,
+        "programs": record
+            .programs
+            .iter()
+            .map(|attached| json!({
+                "program": attached.program,
+                "configuration": hexadecimal(&attached.configuration),
+            }))
+            .collect::<Vec<_>>(),
+        "requesters": match &record.requesters {
+            Requesters::Owner => json!("owner"),
+            Requesters::Accounts(accounts) => accounts.iter().map(format_account).collect(),
+            Requesters::Anyone => json!("anyone"),
+        },
         "registered": record.registered,
     })
 }
@@ -149,10 +191,10 @@ pub(crate) async fn committee(node: &str) -> Result<Answer, Failure> {
     for entry in client.root_keys().await? {
         let (scheme, description) = describe(&entry);
         writeln!(text, "{description}")?;
-        let committee = match &entry.state {
-            KeyState::Absent => None,
-            KeyState::Generating(generating) => Some(&generating.committee),
-            KeyState::Active(key) => Some(&key.committee),
+        // Who signs now, or will.
+        let committee = match (entry.state.active(), entry.state.attempt()) {
+            (Some(key), _) => Some(&key.committee),
+            (None, attempt) => attempt.map(|attempt| &attempt.committee),
         };
         let mut members = Vec::new();
         for party in committee.iter().flat_map(|committee| committee.parties()) {
@@ -190,17 +232,49 @@ fn describe(entry: &SchemeState) -> (Value, String) {
                 generating.reports.len(),
             ),
         ),
-        KeyState::Active(key) => (
-            json!({ "name": "active", "rootKey": key.root_key.to_string(), "epoch": key.epoch, "since": key.since, "publicDigest": key.public_digest }),
-            format!(
-                "{scheme}: root key {}, held by {} servers of which {} sign, in use since block {}",
-                key.root_key,
-                key.committee.size(),
-                key.committee.threshold(),
-                key.since,
-            ),
-        ),
+        KeyState::Active(key) => (active("active", key), describe_holders(scheme, key)),
+        KeyState::Resharing { from, attempt } => {
+            let mut json = active("resharing", from);
+            json["to"] = json!({
+                "epoch": attempt.epoch,
+                "attempt": attempt.attempt,
+                "deadline": attempt.deadline,
+                "reports": attempt.reports.len(),
+                "members": attempt.committee.parties(),
+                "threshold": attempt.committee.threshold(),
+            });
+            let text = format!(
+                "{}; its shares are being dealt anew to {} servers of which {} will sign: attempt {} until block {}, {} have reported",
+                describe_holders(scheme, from),
+                attempt.committee.size(),
+                attempt.committee.threshold(),
+                attempt.attempt,
+                attempt.deadline,
+                attempt.reports.len(),
+            );
+            (json, text)
+        }
     }
+}
+
+fn active(name: &str, key: &ActiveKey) -> Value {
+    json!({
+        "name": name,
+        "rootKey": key.root_key.to_string(),
+        "epoch": key.epoch,
+        "since": key.since,
+        "publicDigest": key.public_digest,
+    })
+}
+
+fn describe_holders(scheme: Scheme, key: &ActiveKey) -> String {
+    format!(
+        "{scheme}: root key {}, held by {} servers of which {} sign, in use since block {}",
+        key.root_key,
+        key.committee.size(),
+        key.committee.threshold(),
+        key.since,
+    )
 }
 
 /// What the chain says of a server, as text.

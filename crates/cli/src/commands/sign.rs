@@ -7,7 +7,8 @@ use entropy_client::{Client, ClientError, format_account};
 use entropy_shared::{
     Digest, Hasher, RequestId,
     derivation::derive,
-    lifecycle::request::{RequestContent, RequestRecord, RequestState},
+    digest::signed_bytes,
+    lifecycle::request::{Refusal, RequestContent, RequestFailure, RequestRecord, RequestState},
 };
 use serde_json::{Value, json};
 
@@ -34,14 +35,19 @@ pub(crate) async fn sign(node: &str, arguments: SignArguments) -> Result<Answer,
         tweak: arguments.taproot,
     };
     progress("submitting; a block includes it in a few seconds");
-    let id = client.request(&signer, &content).await?;
+    let id = client
+        .request(&signer, &content, arguments.lifetime)
+        .await?;
     progress(&format!(
         "request {id} is included; waiting for its signature"
     ));
     let began = Instant::now();
     let record = client.wait_for_signature(&id, arguments.timeout).await?;
-    if let RequestState::Expired { at } = record.state {
-        return Err(anyhow!("the request expired in block {at}: no signature came in time").into());
+    match &record.state {
+        RequestState::Open | RequestState::Signed { .. } => {}
+        ended => {
+            return Err(anyhow!("the request has no signature: it {}", describe(ended)).into());
+        }
     }
     progress(&format!(
         "signed after {:.1} s",
@@ -67,20 +73,20 @@ async fn find(client: &Client, id: &RequestId) -> Result<RequestRecord, ClientEr
 
 fn show(id: RequestId, record: &RequestRecord) -> Answer {
     let content = &record.content;
-    let (state, json_state) = match record.state {
-        RequestState::Open => ("open".to_owned(), json!({ "name": "open" })),
-        RequestState::Signed { signature, at } => (
-            format!("signed in block {at}"),
-            json!({ "name": "signed", "at": at, "signature": signature.to_string() }),
-        ),
-        RequestState::Expired { at } => (
-            format!("expired in block {at}"),
-            json!({ "name": "expired", "at": at }),
-        ),
+    let json_state = match &record.state {
+        RequestState::Open => json!({ "name": "open" }),
+        RequestState::Signed { signature, at } => {
+            json!({ "name": "signed", "at": at, "signature": signature.to_string() })
+        }
+        RequestState::Expired { at } => json!({ "name": "expired", "at": at }),
+        RequestState::Failed { failure, at } => {
+            json!({ "name": "failed", "at": at, "why": describe_failure(failure) })
+        }
+        RequestState::Cancelled { at } => json!({ "name": "cancelled", "at": at }),
     };
     let mut facts = vec![
         ("request", id.to_string()),
-        ("state", state),
+        ("state", describe(&record.state)),
         ("key", content.key.to_string()),
         ("scheme", record.scheme.to_string()),
         ("requester", format_account(&record.requester)),
@@ -95,9 +101,40 @@ fn show(id: RequestId, record: &RequestRecord) -> Answer {
     match record.state {
         RequestState::Signed { signature, .. } => facts.push(("signature", signature.to_string())),
         RequestState::Open => facts.push(("expires", format!("block {}", record.expires))),
-        RequestState::Expired { .. } => {}
+        _ => {}
     }
     Answer::new(to_json(id, record, json_state), &facts)
+}
+
+fn describe(state: &RequestState) -> String {
+    match state {
+        RequestState::Open => "open".into(),
+        RequestState::Signed { at, .. } => format!("signed in block {at}"),
+        RequestState::Expired { at } => format!("expired in block {at}: no signature came in time"),
+        RequestState::Failed { failure, at } => {
+            format!("failed in block {at}: {}", describe_failure(failure))
+        }
+        RequestState::Cancelled { at } => format!("was cancelled in block {at}"),
+    }
+}
+
+fn describe_failure(failure: &RequestFailure) -> String {
+    let RequestFailure::Refused { reason, blamed } = failure else {
+        return "the key was closed".into();
+    };
+    let reason = match reason {
+        Refusal::NotAuthorised => "the requester may not have this signature",
+        Refusal::ProgramsNotSupported => "the key has programs, which servers cannot evaluate yet",
+        Refusal::ProgramRefused => "a program of the key does not allow it",
+        Refusal::CannotSign { .. } => "their attempts failed",
+    };
+    let blamed: Vec<_> = blamed.iter().map(ToString::to_string).collect();
+    let blame = if blamed.is_empty() {
+        String::new()
+    } else {
+        format!("; they blame {}", blamed.join(", "))
+    };
+    format!("too many servers refuse, because {reason}{blame}")
 }
 
 fn to_json(id: RequestId, record: &RequestRecord, state: Value) -> Value {
@@ -131,7 +168,7 @@ pub(crate) async fn verify(node: &str, arguments: VerifyArguments) -> Result<Ans
         ));
     };
     let digest = digest(arguments.hasher, &read(message)?)?;
-    entropy_client::verify(&key, &digest, &signature)?;
+    entropy_client::verify(&key, &digest.0, &signature)?;
     Ok(Answer::new(
         json!({ "valid": true, "key": key.to_string(), "digest": digest }),
         &[
@@ -157,8 +194,10 @@ async fn verify_request(client: &Client, id: &RequestId) -> Result<Answer, Failu
     let root = root.with_context(|| format!("the chain has no root key of {}", record.scheme))?;
     let key = derive(record.scheme, &root.root_key, &content.key, &content.path)?
         .final_key(record.scheme, &content.tweak)?;
-    let digest = digest(content.hasher, &content.message)?;
-    entropy_client::verify(&key, &digest, &signature)?;
+    let signed = signed_bytes(record.scheme, content.hasher, &content.message)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    entropy_client::verify(&key, &signed, &signature)?;
+    let digest = record.digest;
     Ok(Answer::new(
         json!({ "valid": true, "request": id, "key": key.to_string(), "digest": digest, "signature": signature.to_string() }),
         &[

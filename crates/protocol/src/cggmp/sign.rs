@@ -98,7 +98,7 @@ impl Sign {
         // Low s and the right recovery id are part of what is verified.
         let signature = Signature::EcdsaSecp256k1(bytes);
         signature
-            .verify(&self.final_key, &self.digest)
+            .verify(&self.final_key, &self.digest.0)
             .map_err(|error| {
                 Failure::unattributed(format!("the library gave a bad signature: {error}"))
             })?;

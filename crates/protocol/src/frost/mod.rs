@@ -85,7 +85,7 @@ fn point(key: &VerifyingKey) -> Option<ProjectivePoint> {
         VerifyingKey::Secp256k1(bytes) => PublicKey::from_sec1_bytes(bytes)
             .ok()
             .map(|key| key.to_projective()),
-        VerifyingKey::XOnly(_) => None,
+        VerifyingKey::XOnly(_) | VerifyingKey::P256(_) | VerifyingKey::Ed25519(_) => None,
     }
 }
 

@@ -269,7 +269,7 @@ impl Sign {
     fn verified(&self, bytes: &[u8]) -> Option<Signature> {
         let signature = Signature::Bip340(bytes.try_into().ok()?);
         signature
-            .verify(&self.final_key, &self.digest)
+            .verify(&self.final_key, &self.digest.0)
             .is_ok()
             .then_some(signature)
     }

@@ -2,5 +2,8 @@
 //!
 //! The pallets store what these functions return and decide nothing themselves. Nothing here panics or has a side effect.
 
-pub mod keygen;
+pub mod key;
+pub mod membership;
+pub mod registry;
 pub mod request;
+pub mod standing;

@@ -6,34 +6,16 @@ use core::fmt;
 use scale_info::TypeInfo;
 
 use crate::{
-    BlockNumber,
+    BlockNumber, Epoch,
+    committee::{MAX_PARTIES, parties_max_encoded_len},
     derivation::{DerivationError, DerivationPath, TaprootTweak, derive},
-    digest::{DigestError, Hasher, MAX_MESSAGE_BYTES, tagged_hash},
-    ids::{AccountId, Digest, Genesis, KeyId, ProgramId, RequestId},
+    digest::{DigestError, Hasher, MAX_MESSAGE_BYTES, request_digest, signed_bytes, tagged_hash},
+    ids::{AccountId, Digest, Genesis, KeyId, PartyId, RequestId},
+    lifecycle::{key::ActiveKey, registry::KeyRecord},
     parameters::Parameters,
     scheme::Scheme,
     signature::{Signature, SignatureError, VerifyingKey},
 };
-
-/// The most programs that a key may carry.
-pub const MAX_PROGRAMS: u32 = 8;
-
-/// A registered key.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
-pub struct KeyRecord {
-    /// Who may request signatures.
-    pub owner: AccountId,
-    /// The scheme of its signatures.
-    pub scheme: Scheme,
-    /// The owner's salt, which with owner and scheme makes the id.
-    pub salt: [u8; 32],
-    /// The key at the empty path, before any tweak.
-    pub verifying_key: VerifyingKey,
-    /// The programs that must all allow a signature; at most [`MAX_PROGRAMS`].
-    pub programs: Vec<ProgramId>,
-    /// The block in which it was registered.
-    pub registered: BlockNumber,
-}
 
 /// What a user asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
@@ -61,7 +43,7 @@ pub struct RequestRecord {
     pub content: RequestContent,
     /// The key's scheme.
     pub scheme: Scheme,
-    /// The digest of the message, computed by the chain.
+    /// The digest of the message, computed by the chain; where Ed25519 signs the message itself, a hash that names it.
     pub digest: Digest,
     /// The key that the signature must verify under, derived and tweaked by the chain.
     pub final_key: VerifyingKey,
@@ -69,27 +51,67 @@ pub struct RequestRecord {
     pub submitted: BlockNumber,
     /// The first block in which a result no longer counts.
     pub expires: BlockNumber,
+    /// Which holders will not or cannot sign it, of the epoch that was the last when one of them said so.
+    pub refusals: Refusals,
     /// How it stands.
     pub state: RequestState,
 }
 
+/// The refusals of a request, at most one of each holder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct Refusals {
+    /// The epoch of the holders.
+    pub epoch: Epoch,
+    /// Who refuses, and why.
+    pub by: Vec<(PartyId, Refusal)>,
+}
+
+/// Why a holder does not sign a request.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub enum Refusal {
+    /// As it sees the chain, the requester may not have this signature.
+    #[codec(index = 0)]
+    NotAuthorised,
+    /// The key has programs, which its version cannot evaluate.
+    #[codec(index = 1)]
+    ProgramsNotSupported,
+    /// A program of the key does not allow it.
+    #[codec(index = 2)]
+    ProgramRefused,
+    /// Its attempts failed.
+    #[codec(index = 3)]
+    CannotSign {
+        /// Whom it blames; without proof.
+        accused: Vec<PartyId>,
+    },
+}
+
+/// Why a request has failed for good.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub enum RequestFailure {
+    /// So many holders refuse that too few are left to sign.
+    #[codec(index = 0)]
+    Refused {
+        /// What most of them say, the first of several in the order of [`Refusal`]'s variants.
+        reason: Refusal,
+        /// Whom more than `n - t` of them blame.
+        blamed: Vec<PartyId>,
+    },
+    /// The key was closed.
+    #[codec(index = 1)]
+    KeyClosed,
+}
+
 /// How a request stands.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Encode,
-    Decode,
-    DecodeWithMemTracking,
-    MaxEncodedLen,
-    TypeInfo,
+    Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, MaxEncodedLen, TypeInfo,
 )]
 pub enum RequestState {
     /// Awaits its signature.
+    #[codec(index = 0)]
     Open,
     /// Answered.
+    #[codec(index = 1)]
     Signed {
         /// The signature, which has been verified.
         signature: Signature,
@@ -97,8 +119,23 @@ pub enum RequestState {
         at: BlockNumber,
     },
     /// No signature came in time. One may exist all the same.
+    #[codec(index = 2)]
     Expired {
         /// The block in which it was given up.
+        at: BlockNumber,
+    },
+    /// Nothing can sign it. A signature may exist all the same, if some did before others refused.
+    #[codec(index = 3)]
+    Failed {
+        /// Why.
+        failure: RequestFailure,
+        /// The block in which that was clear.
+        at: BlockNumber,
+    },
+    /// Its requester wants it no more. A signature may exist all the same.
+    #[codec(index = 4)]
+    Cancelled {
+        /// The block in which the requester said so.
         at: BlockNumber,
     },
 }
@@ -106,8 +143,10 @@ pub enum RequestState {
 /// Why a request is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// Only the key's owner may ask.
+    /// Neither the key's owner nor anybody whom the owner lets ask.
     NotAllowed,
+    /// A life time is 1 to this many blocks.
+    LifeTime(BlockNumber),
     /// The message has no digest.
     Digest(DigestError),
     /// The path or tweak gives no key.
@@ -117,7 +156,12 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAllowed => f.write_str("only the key's owner may request signatures"),
+            Self::NotAllowed => {
+                f.write_str("the key's owner does not let this account request signatures")
+            }
+            Self::LifeTime(most) => {
+                write!(f, "a request stays open for 1 to {most} blocks")
+            }
             Self::Digest(error) => error.fmt(f),
             Self::Derivation(error) => error.fmt(f),
         }
@@ -129,7 +173,7 @@ impl core::error::Error for OpenError {}
 /// Why a result is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResultError {
-    /// The request has its signature already, or has expired.
+    /// The request has ended.
     NotOpen,
     /// The signature is not one of this request's digest under its key.
     Signature(SignatureError),
@@ -146,6 +190,52 @@ impl fmt::Display for ResultError {
 
 impl core::error::Error for ResultError {}
 
+/// Why a refusal does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalError {
+    /// The request has ended.
+    NotOpen,
+    /// The server is not among the present holders of the root key.
+    NotAHolder,
+    /// The server has refused already.
+    Repeated,
+    /// It blames the server itself, somebody who holds no share, or anybody twice.
+    BadAccusation,
+}
+
+impl fmt::Display for RefusalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOpen => "the request is not open",
+            Self::NotAHolder => "the server holds no share of the root key",
+            Self::Repeated => "the server has refused already",
+            Self::BadAccusation => "it blames itself, a stranger, or somebody twice",
+        })
+    }
+}
+
+impl core::error::Error for RefusalError {}
+
+/// Why a request is not cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelError {
+    /// The request has ended.
+    NotOpen,
+    /// Somebody else asked.
+    NotRequester,
+}
+
+impl fmt::Display for CancelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotOpen => "the request is not open",
+            Self::NotRequester => "only who asked can cancel a request",
+        })
+    }
+}
+
+impl core::error::Error for CancelError {}
+
 /// The id of what `requester` asks for in the transaction with this account nonce.
 pub fn request_id(
     genesis: &Genesis,
@@ -159,27 +249,28 @@ pub fn request_id(
     ))
 }
 
-/// Whether `requester` may have signatures of `key`.
-pub fn may_request(key: &KeyRecord, requester: &AccountId) -> bool {
-    key.owner == *requester
-}
-
 /// Takes a request: checks authority, computes the digest and the key that the signature must verify under.
+///
+/// It stays open for `lifetime` blocks, or for as many as the parameters allow.
 pub fn open(
     content: RequestContent,
     requester: AccountId,
     key: &KeyRecord,
     root_key: &VerifyingKey,
+    lifetime: Option<BlockNumber>,
     now: BlockNumber,
     parameters: &Parameters,
 ) -> Result<RequestRecord, OpenError> {
-    if !may_request(key, &requester) {
+    if !key.may_request(&requester) {
         return Err(OpenError::NotAllowed);
     }
-    let digest = content
-        .hasher
-        .digest(&content.message)
-        .map_err(OpenError::Digest)?;
+    let most = parameters.request_expiry_blocks;
+    let lifetime = lifetime.unwrap_or(most);
+    if lifetime == 0 || lifetime > most {
+        return Err(OpenError::LifeTime(most));
+    }
+    let digest =
+        request_digest(key.scheme, content.hasher, &content.message).map_err(OpenError::Digest)?;
     let final_key = derive(key.scheme, root_key, &content.key, &content.path)
         .and_then(|derived| derived.final_key(key.scheme, &content.tweak))
         .map_err(OpenError::Derivation)?;
@@ -190,7 +281,8 @@ pub fn open(
         digest,
         final_key,
         submitted: now,
-        expires: now.saturating_add(parameters.request_expiry_blocks),
+        expires: now.saturating_add(lifetime),
+        refusals: Refusals::default(),
         state: RequestState::Open,
     })
 }
@@ -198,18 +290,33 @@ pub fn open(
 impl RequestRecord {
     /// Whether a result would still be taken: costs nothing.
     pub fn check_open(&self, now: BlockNumber) -> Result<(), ResultError> {
-        if self.state == RequestState::Open && now < self.expires {
+        if self.is_open(now) {
             Ok(())
         } else {
             Err(ResultError::NotOpen)
         }
     }
 
+    /// Why it has failed, if it has.
+    pub const fn failure(&self) -> Option<&RequestFailure> {
+        match &self.state {
+            RequestState::Failed { failure, .. } => Some(failure),
+            _ => None,
+        }
+    }
+
+    fn is_open(&self, now: BlockNumber) -> bool {
+        self.state == RequestState::Open && now < self.expires
+    }
+
     /// Whether `signature` answers the request now.
     pub fn check_result(&self, signature: &Signature, now: BlockNumber) -> Result<(), ResultError> {
         self.check_open(now)?;
+        let content = &self.content;
+        let signed = signed_bytes(self.scheme, content.hasher, &content.message)
+            .map_err(|_| ResultError::Signature(SignatureError::Invalid))?;
         signature
-            .verify(&self.final_key, &self.digest)
+            .verify(&self.final_key, &signed)
             .map_err(ResultError::Signature)
     }
 
@@ -218,6 +325,100 @@ impl RequestRecord {
         self.check_result(&signature, now)?;
         self.state = RequestState::Signed { signature, at: now };
         Ok(self)
+    }
+
+    /// Whether this server's refusal counts now, while `holders` hold the root key.
+    pub fn check_refusal(
+        &self,
+        server: &PartyId,
+        refusal: &Refusal,
+        holders: &ActiveKey,
+        now: BlockNumber,
+    ) -> Result<(), RefusalError> {
+        if !self.is_open(now) {
+            return Err(RefusalError::NotOpen);
+        }
+        if !holders.committee.contains(server) {
+            return Err(RefusalError::NotAHolder);
+        }
+        let has_refused = self.refusals.by.iter().any(|(party, _)| party == server);
+        if self.refusals.epoch == holders.epoch && has_refused {
+            return Err(RefusalError::Repeated);
+        }
+        let Refusal::CannotSign { accused } = refusal else {
+            return Ok(());
+        };
+        let plausible = accused.len() < usize::from(holders.committee.size())
+            && accused
+                .iter()
+                .all(|party| party != server && holders.committee.contains(party))
+            && (1..accused.len()).all(|i| !accused[..i].contains(&accused[i]));
+        if plausible {
+            Ok(())
+        } else {
+            Err(RefusalError::BadAccusation)
+        }
+    }
+
+    /// Counts a refusal; the same checks as [`Self::check_refusal`]. The request fails when fewer than `t` holders are left.
+    ///
+    /// What holders of an earlier epoch said is forgotten.
+    pub fn refuse(
+        mut self,
+        server: PartyId,
+        refusal: Refusal,
+        holders: &ActiveKey,
+        now: BlockNumber,
+    ) -> Result<Self, RefusalError> {
+        self.check_refusal(&server, &refusal, holders, now)?;
+        if self.refusals.epoch != holders.epoch {
+            self.refusals = Refusals {
+                epoch: holders.epoch,
+                by: Vec::new(),
+            };
+        }
+        self.refusals.by.push((server, refusal));
+        let committee = &holders.committee;
+        let spare = usize::from(committee.size() - committee.threshold());
+        if self.refusals.by.len() > spare {
+            let blamed = committee.parties().iter().filter(|party| {
+                let accusers = self.refusals.by.iter().filter(|(_, refusal)| {
+                    matches!(refusal, Refusal::CannotSign { accused } if accused.contains(party))
+                });
+                accusers.count() > spare
+            });
+            self.state = RequestState::Failed {
+                failure: RequestFailure::Refused {
+                    reason: self.refusals.most_frequent(),
+                    blamed: blamed.copied().collect(),
+                },
+                at: now,
+            };
+        }
+        Ok(self)
+    }
+
+    /// Ends the request because its requester wants it no more.
+    pub fn cancel(mut self, who: &AccountId, now: BlockNumber) -> Result<Self, CancelError> {
+        if self.requester != *who {
+            return Err(CancelError::NotRequester);
+        }
+        if !self.is_open(now) {
+            return Err(CancelError::NotOpen);
+        }
+        self.state = RequestState::Cancelled { at: now };
+        Ok(self)
+    }
+
+    /// Ends the request because its key is closed; unchanged if it has ended already.
+    pub fn close(mut self, now: BlockNumber) -> Self {
+        if self.state == RequestState::Open {
+            self.state = RequestState::Failed {
+                failure: RequestFailure::KeyClosed,
+                at: now,
+            };
+        }
+        self
     }
 
     /// Gives the request up if its time is over; unchanged otherwise.
@@ -229,15 +430,50 @@ impl RequestRecord {
     }
 }
 
-impl MaxEncodedLen for KeyRecord {
+impl Refusals {
+    /// The reason given most often, without accusations.
+    fn most_frequent(&self) -> Refusal {
+        let kinds = [
+            Refusal::NotAuthorised,
+            Refusal::ProgramsNotSupported,
+            Refusal::ProgramRefused,
+            Refusal::CannotSign {
+                accused: Vec::new(),
+            },
+        ];
+        let count = |kind: &Refusal| {
+            let same = |(_, refusal): &&(PartyId, Refusal)| {
+                core::mem::discriminant(refusal) == core::mem::discriminant(kind)
+            };
+            self.by.iter().filter(same).count()
+        };
+        let mut most = Refusal::NotAuthorised;
+        for kind in kinds {
+            if count(&kind) > count(&most) {
+                most = kind;
+            }
+        }
+        most
+    }
+}
+
+impl MaxEncodedLen for Refusal {
     fn max_encoded_len() -> usize {
-        AccountId::max_encoded_len()
-            + Scheme::max_encoded_len()
-            + <[u8; 32]>::max_encoded_len()
-            + VerifyingKey::max_encoded_len()
+        1 + parties_max_encoded_len()
+    }
+}
+
+impl MaxEncodedLen for Refusals {
+    fn max_encoded_len() -> usize {
+        Epoch::max_encoded_len()
             + Compact::<u32>::max_encoded_len()
-            + MAX_PROGRAMS as usize * ProgramId::max_encoded_len()
-            + BlockNumber::max_encoded_len()
+            + MAX_PARTIES as usize * (PartyId::max_encoded_len() + Refusal::max_encoded_len())
+    }
+}
+
+impl MaxEncodedLen for RequestFailure {
+    fn max_encoded_len() -> usize {
+        1 + Refusal::max_encoded_len() + parties_max_encoded_len()
     }
 }
 

@@ -5,17 +5,23 @@ use entropy_shared::{
     AccountId, DerivationPath, Digest, Genesis, Hasher, KeyId, PartyId, ProgramId, PublicPackage,
     RequestId, Scheme, Signature, TaprootTweak, VerifyingKey,
     canonical::{
-        MAX_ENDPOINT_BYTES, MAX_VALIDITY_BLOCKS, ServerInfo, ValidityError, binding_bytes,
-        blocks_left, keygen_report_bytes, proof_digest, result_bytes,
+        MAX_ENDPOINT_BYTES, MAX_VALIDITY_BLOCKS, ServerInfo, ValidityError, attempt_report_bytes,
+        binding_bytes, blocks_left, proof_digest, ready_bytes, refusal_bytes, result_bytes,
     },
     derivation::derive,
     digest::tagged_hash,
     lifecycle::{
-        keygen::{
-            Generating, KeyState, KeygenOutcome, KeygenReport, KeygenResult, Reported, begin,
+        key::{
+            ActiveKey, Attempt, AttemptOutcome, AttemptReport, AttemptResult, KeyState, Reported,
+            Suspect, begin,
+        },
+        registry::{
+            AttachedProgram, KeyRecord, MAX_CONFIGURATION_BYTES, MAX_PROGRAMS, MAX_REQUESTERS,
+            Requesters,
         },
         request::{
-            KeyRecord, MAX_PROGRAMS, RequestContent, RequestRecord, RequestState, request_id,
+            Refusal, Refusals, RequestContent, RequestFailure, RequestRecord, RequestState,
+            request_id,
         },
     },
 };
@@ -36,18 +42,18 @@ fn info() -> ServerInfo {
     }
 }
 
-fn ready() -> KeygenReport {
-    let result = KeygenResult {
+fn ready() -> AttemptReport {
+    let result = AttemptResult {
         public_digest: Digest([6; 32]),
         root_key: VerifyingKey::Secp256k1(hex33(ROOT)),
     };
     let proof = Signature::EcdsaSecp256k1([7; 65]);
-    KeygenReport {
+    AttemptReport {
         server: SERVER,
         scheme: Scheme::EcdsaCggmp24,
         epoch: 1,
         attempt: 2,
-        outcome: KeygenOutcome::Ready { result, proof },
+        outcome: AttemptOutcome::Ready { result, proof },
     }
 }
 
@@ -80,8 +86,8 @@ fn ids_are_golden() {
         hex32("65367bc75ffd49d2eeb0314f879b4ea872533b1d940b0b4ad5f625109f5d1452")
     );
     assert_eq!(
-        ProgramId::of(b"\0asm\x01\0\0\0").0,
-        hex32("3530fa88bc882cd3a6c9e8e0c553e9679bca8d78ca70bc9d60580d6486e69700")
+        ProgramId::of(b"\0asm\x01\0\0\0", b"{}").0,
+        hex32("ac98eeea40f332103a5b99613ff119980ad5156aa517620c700abc7be259add2")
     );
     assert_eq!(
         request_id(&GENESIS, &OWNER, 4, &content()).0,
@@ -96,8 +102,8 @@ fn signed_bytes_are_golden() {
         hex32("b1eb6e38e9fe38f56f5e7b77264406a65d66d7920961eb041f39f975349adeae")
     );
     assert_eq!(
-        keygen_report_bytes(&GENESIS, &ready(), 99),
-        hex32("3ef2790b9e8639b50271cfb7a8b850dc3bc8ba78f7989de1814caeb20b3008c1")
+        attempt_report_bytes(&GENESIS, &ready(), 99),
+        hex32("a0c8a497bd86b17a1c8ab6b54e231c5b11e2b8182d655a5b7eed5739ddeed6e3")
     );
     let failure = failed(
         SERVER,
@@ -106,13 +112,24 @@ fn signed_bytes_are_golden() {
         vec![party(10), party(11)],
     );
     assert_eq!(
-        keygen_report_bytes(&GENESIS, &failure, 99),
-        hex32("8d85e8eba1948bc1e4c6dea253b721a6bf7b701a3cccc7938b0b8f917bc4292f")
+        attempt_report_bytes(&GENESIS, &failure, 99),
+        hex32("2ce55eb2e7bdcd5b8b130ba0e816a1f59e6b4108cbf7a41afcc434722db45dbe")
+    );
+    assert_eq!(
+        ready_bytes(&GENESIS, &SERVER, 3, 99),
+        hex32("a8366aac8b515e581c7a54fc0c365d9593daa7980f8344cf4dd41926c46ace3e")
     );
     let signature = Signature::Bip340([8; 64]);
     assert_eq!(
         result_bytes(&GENESIS, &SERVER, &RequestId([9; 32]), &signature, 77),
         hex32("ef6ecc6a4dfcfc6a8270d244abdaf1a3b6a53b453ce9be59b1929987433fda65")
+    );
+    let refusal = Refusal::CannotSign {
+        accused: vec![party(10)],
+    };
+    assert_eq!(
+        refusal_bytes(&GENESIS, &SERVER, &RequestId([9; 32]), &refusal, 77),
+        hex32("3119e7647394b2c1788977a6dffad154f9f003a2c129e747331f5a81c501b3a6")
     );
     assert_eq!(
         proof_digest(&GENESIS, Scheme::EcdsaCggmp24, 1, 2, &Digest([6; 32])).0,
@@ -140,14 +157,14 @@ fn what_is_signed_binds_every_part() {
             }
         )
     );
-    let report = keygen_report_bytes(&GENESIS, &ready(), 99);
-    assert_ne!(report, keygen_report_bytes(&other, &ready(), 99));
-    assert_ne!(report, keygen_report_bytes(&GENESIS, &ready(), 98));
+    let report = attempt_report_bytes(&GENESIS, &ready(), 99);
+    assert_ne!(report, attempt_report_bytes(&other, &ready(), 99));
+    assert_ne!(report, attempt_report_bytes(&GENESIS, &ready(), 98));
     assert_ne!(
         report,
-        keygen_report_bytes(
+        attempt_report_bytes(
             &GENESIS,
-            &KeygenReport {
+            &AttemptReport {
                 attempt: 3,
                 ..ready()
             },
@@ -308,42 +325,69 @@ fn validity_ends_with_its_last_block_and_begins_64_blocks_before() {
 #[test]
 fn nothing_that_the_chain_stores_encodes_to_more_than_it_says() {
     let full = committee(32, 32);
-    let KeyState::Generating(generating) = begin(full.clone(), 1, &parameters()).state else {
+    let KeyState::Generating(attempt) = begin(full.clone(), 1, &parameters()).state else {
         panic!("a key generation begins");
     };
-    let accused: Vec<_> = full.parties().to_vec();
-    let result = KeygenResult {
+    let all: Vec<_> = full.parties().to_vec();
+    let result = AttemptResult {
         public_digest: Digest([0; 32]),
         root_key: VerifyingKey::Secp256k1([2; 33]),
     };
-    let reports: Vec<_> = accused
-        .iter()
-        .map(|party| Reported {
-            party: *party,
-            result: Some(result),
-            accused: accused.clone(),
-        })
-        .collect();
-    let state = KeyState::Generating(Generating {
-        left_out: accused,
-        reports,
-        ..generating
-    });
+    let reported = |party: &PartyId| Reported {
+        party: *party,
+        result: Some(result),
+        accused: all.clone(),
+        missed: all.clone(),
+    };
+    let suspect = |party: &PartyId| Suspect {
+        party: *party,
+        attempts: u16::MAX,
+    };
+    let state = KeyState::Resharing {
+        from: ActiveKey {
+            epoch: 1,
+            attempt: 1,
+            committee: full.clone(),
+            root_key: result.root_key,
+            public_digest: result.public_digest,
+            protocol_version: 1,
+            since: 0,
+            attempts: 0,
+        },
+        attempt: Attempt {
+            left_out: all.clone(),
+            set_aside: all.clone(),
+            suspects: all.iter().map(suspect).collect(),
+            reports: all.iter().map(reported).collect(),
+            ..attempt
+        },
+    };
     assert!(state.encoded_size() <= KeyState::max_encoded_len());
+    assert_eq!(KeyState::decode(&mut &state.encode()[..]).unwrap(), state);
 
     let endpoint = vec![0; MAX_ENDPOINT_BYTES as usize];
     assert!(ServerInfo { endpoint, ..info() }.encoded_size() <= ServerInfo::max_encoded_len());
+    let attached = AttachedProgram {
+        program: ProgramId([0; 32]),
+        configuration: vec![0; MAX_CONFIGURATION_BYTES as usize],
+    };
     let key = KeyRecord {
         owner: OWNER,
+        offered_to: Some(OWNER),
+        registrant: OWNER,
         scheme: Scheme::EcdsaCggmp24,
         salt: SALT,
         verifying_key: VerifyingKey::Secp256k1([2; 33]),
-        programs: vec![ProgramId([0; 32]); MAX_PROGRAMS as usize],
+        programs: vec![attached; MAX_PROGRAMS as usize],
+        requesters: Requesters::Accounts(vec![OWNER; MAX_REQUESTERS as usize]),
         registered: u32::MAX,
     };
     assert!(key.encoded_size() <= KeyRecord::max_encoded_len());
     let message = vec![0; entropy_shared::digest::MAX_MESSAGE_BYTES as usize];
     let path = DerivationPath::new(vec![0; 5]).unwrap();
+    let refusal = Refusal::CannotSign {
+        accused: all.clone(),
+    };
     let request = RequestRecord {
         requester: OWNER,
         content: RequestContent {
@@ -356,8 +400,15 @@ fn nothing_that_the_chain_stores_encodes_to_more_than_it_says() {
         final_key: VerifyingKey::Secp256k1([2; 33]),
         submitted: 0,
         expires: 0,
-        state: RequestState::Signed {
-            signature: Signature::EcdsaSecp256k1([0; 65]),
+        refusals: Refusals {
+            epoch: 1,
+            by: vec![(SERVER, refusal.clone()); all.len()],
+        },
+        state: RequestState::Failed {
+            failure: RequestFailure::Refused {
+                reason: refusal,
+                blamed: all,
+            },
             at: 0,
         },
     };

@@ -1,4 +1,5 @@
-//! Derived and tweaked keys against `bitcoin`'s BIP-32 and Taproot, and the published vectors of BIP-341.
+//! Derived and tweaked keys against `bitcoin`'s BIP-32 and Taproot, the published vectors of BIP-341, plain arithmetic with
+//! the root's secret, and golden values.
 
 use core::str::FromStr;
 
@@ -10,13 +11,23 @@ use bitcoin::{
     secp256k1::SecretKey,
 };
 use codec::{Decode, Encode};
+use curve25519_dalek::EdwardsPoint;
 use entropy_shared::{
-    DerivationError, DerivationPath, Derived, KeyId, Scheme, TaprootTweak, VerifyingKey,
+    DerivationError, DerivationPath, Derived, Hasher, KeyId, Scheme, Signature, TaprootTweak,
+    VerifyingKey,
     derivation::{PathError, derive},
 };
+use p256::elliptic_curve::PrimeField;
 use proptest::prelude::*;
 
-use crate::support::{Root, hex32};
+use crate::{
+    signature::{
+        ecdsa_p256,
+        ed25519::{self, ring_verifies},
+        ring_verifies_p256,
+    },
+    support::{Root, hex32, hex33},
+};
 
 fn path() -> impl Strategy<Value = DerivationPath> {
     proptest::collection::vec(0u32..1 << 31, 0..=5)
@@ -28,6 +39,28 @@ fn bytes(key: &VerifyingKey) -> [u8; 33] {
         panic!("a full point")
     };
     *bytes
+}
+
+fn p256_key(secret: &p256::SecretKey) -> VerifyingKey {
+    let point = p256::EncodedPoint::from(secret.public_key()).compress();
+    VerifyingKey::P256(point.as_bytes().try_into().unwrap())
+}
+
+fn ed25519_key(secret: &curve25519_dalek::Scalar) -> VerifyingKey {
+    VerifyingKey::Ed25519(EdwardsPoint::mul_base(secret).compress().to_bytes())
+}
+
+/// A root key of each scheme.
+fn roots() -> [(Scheme, VerifyingKey); 5] {
+    let p256 = p256_key(&p256::SecretKey::from_slice(&[7; 32]).unwrap());
+    let edwards = ed25519_key(&curve25519_dalek::Scalar::from_bytes_mod_order([9; 32]));
+    Scheme::ALL.map(|scheme| match scheme {
+        Scheme::EcdsaCggmp24 | Scheme::EcdsaDkls23 | Scheme::SchnorrTaproot => {
+            (scheme, Root::new(1).key())
+        }
+        Scheme::EcdsaP256 => (scheme, p256),
+        Scheme::SchnorrEd25519 => (scheme, edwards),
+    })
 }
 
 fn xpub(derived: &Derived) -> Xpub {
@@ -75,6 +108,38 @@ proptest! {
         prop_assert_eq!(parent.derive_priv(&secp, &steps).unwrap().private_key, secret);
     }
 
+    /// And what holders of the child sign verifies under it, also for a judge that shares no code with ours.
+    #[test]
+    fn the_offset_leads_to_the_childs_secret_on_p256(seed in 1u8..255, id: [u8; 32], path in path(), message: Vec<u8>) {
+        let root = p256::SecretKey::from_slice(&[seed; 32]).unwrap();
+        let derived = derive(Scheme::EcdsaP256, &p256_key(&root), &KeyId(id), &path).unwrap();
+        let offset = p256::Scalar::from_repr(derived.offset.into()).unwrap();
+        let secret = *root.to_nonzero_scalar() + offset;
+        let secret = p256::SecretKey::from_bytes(&secret.to_repr()).unwrap();
+        prop_assert_eq!(derived.key, p256_key(&secret));
+        let digest = Hasher::Sha256.digest(&message).unwrap();
+        let (key, bytes) = ecdsa_p256(&secret, &digest);
+        let final_key = derived.final_key(Scheme::EcdsaP256, &TaprootTweak::None).unwrap();
+        prop_assert_eq!(key, final_key);
+        prop_assert_eq!(Signature::EcdsaP256(bytes).verify(&final_key, &digest.0), Ok(()));
+        prop_assert!(ring_verifies_p256(&final_key, &message, &bytes[..64]));
+    }
+
+    #[test]
+    fn the_offset_leads_to_the_childs_secret_on_ed25519(seed in 1u8..255, id: [u8; 32], path in path(), message: Vec<u8>) {
+        let root = curve25519_dalek::Scalar::from_bytes_mod_order([seed; 32]);
+        let derived = derive(Scheme::SchnorrEd25519, &ed25519_key(&root), &KeyId(id), &path).unwrap();
+        let offset = curve25519_dalek::Scalar::from_canonical_bytes(derived.offset).unwrap();
+        let secret = root + offset;
+        prop_assert_eq!(derived.key, ed25519_key(&secret));
+        prop_assert!(derived.key.is_valid());
+        let (key, bytes) = ed25519::sign(&secret, &message);
+        let final_key = derived.final_key(Scheme::SchnorrEd25519, &TaprootTweak::None).unwrap();
+        prop_assert_eq!(key, final_key);
+        prop_assert_eq!(Signature::Ed25519(bytes).verify(&final_key, &message), Ok(()));
+        prop_assert!(ring_verifies(&final_key, &message, &bytes));
+    }
+
     #[test]
     fn taproot_tweaks_are_those_of_bip341(seed in 1u8..255, id: [u8; 32], path in path(), merkle: [u8; 32]) {
         let (secp, root) = (Secp256k1::new(), Root::new(seed));
@@ -94,10 +159,11 @@ proptest! {
     #[test]
     fn different_keys_have_different_children(a: [u8; 32], b: [u8; 32]) {
         prop_assume!(a != b);
-        let root = Root::new(1);
-        let child = |id| derive(Scheme::EcdsaCggmp24, &root.key(), &KeyId(id), &DerivationPath::default()).unwrap();
-        prop_assert_ne!(child(a).key, child(b).key);
-        prop_assert_ne!(child(a).chain_code, child(b).chain_code);
+        for (scheme, root) in roots() {
+            let child = |id| derive(scheme, &root, &KeyId(id), &DerivationPath::default()).unwrap();
+            prop_assert_ne!(child(a).key, child(b).key);
+            prop_assert_ne!(child(a).chain_code, child(b).chain_code);
+        }
     }
 
     #[test]
@@ -153,34 +219,143 @@ fn taproot_tweaks_are_those_of_the_published_vectors() {
     }
 }
 
+/// Computed by a separate program from the docstring of `derive`.
+#[test]
+fn children_on_p256_are_these() {
+    let (_, root) = roots()[2];
+    for (path, key, offset, chain_code) in [
+        (
+            "m",
+            "02d568f49a61916a36b2d00fbe3d2ff034887fa67abc3b9f48c76210875154f064",
+            "4271ce30e66e6bdf7f4f193ab91edf4827d9c8dd0129b7ea7a51b390fc5d44fa",
+            "7a9812012fbb24461d9fbff2cb3d0c776477dde5d4db9a69179b7ad2e28111fb",
+        ),
+        (
+            "m/0/5",
+            "02b3d17faa273dc70818f01b0e6c9172e8efbf48dbd02095e829c89edf64020551",
+            "87b64d0d442a8d96d26f039754ba632fba822968aa419ff4b84b5d0f56137437",
+            "e9c71e0b6bce45fc73cfa4707c618f2979abd69820abe130d8f7ee20a8dcf7c1",
+        ),
+        (
+            "m/2147483647/1/2/3/4",
+            "03e7725b859fd9bdd738827bb67017a356643d4bbab0290e232a16abcbd94943d6",
+            "c2f511264b42686864574eb02159181028ae123cf7266da5828060440792ca12",
+            "8b38cd026eb35bfef82e730e95f4898ec57a714ede189f21586536f34394e9cc",
+        ),
+    ] {
+        let derived = derive(
+            Scheme::EcdsaP256,
+            &root,
+            &KeyId([0x22; 32]),
+            &path.parse().unwrap(),
+        )
+        .unwrap();
+        let expected = Derived {
+            key: VerifyingKey::P256(hex33(key)),
+            offset: hex32(offset),
+            chain_code: hex32(chain_code),
+        };
+        assert_eq!(derived, expected, "{path}");
+    }
+}
+
+/// Computed by a separate program from the docstring of `derive`.
+#[test]
+fn children_on_ed25519_are_these() {
+    let (_, root) = roots()[4];
+    for (path, key, offset, chain_code) in [
+        (
+            "m",
+            "5130f1a9b4b3f7e1295ed069fa1d8176d699a44286ea7006e7d03317aabbb9f7",
+            "5d34449319eaec23e8791050c273aa40804da6414fe0fee31626b14b22722a0c",
+            "8fccd79572a356bfc159f28eb54b08e5cf13b95aaea66c202383caca039138c5",
+        ),
+        (
+            "m/0/5",
+            "4eccea42d50ad34c01212d1aa483532c22eea3d40300ff54d4d506d929062e82",
+            "21215c1f49fad63043bc1895df043804613074b39089be0610e1c00878831808",
+            "cf0d40cf60a90c7ecf6cc4f56ae2e10b59378d4366260fc60b7d26c9e12ff2d9",
+        ),
+        (
+            "m/2147483647/1/2/3/4",
+            "3d12a028f8efc253ef11ae19407482e653d1738d5526a6b48a99e259069c2cc7",
+            "68d4b7fd558313aee02fc3ba7aa4fd251ec6e9af289e34cff23615c85255c30e",
+            "b708945553c7f80ab6dbadc6509855a3dbb6d41207e2fee1cb9b81a334321c12",
+        ),
+    ] {
+        let path = path.parse().unwrap();
+        let derived = derive(Scheme::SchnorrEd25519, &root, &KeyId([0x22; 32]), &path).unwrap();
+        let expected = Derived {
+            key: VerifyingKey::Ed25519(hex32(key)),
+            offset: hex32(offset),
+            chain_code: hex32(chain_code),
+        };
+        assert_eq!(derived, expected, "{path}");
+    }
+}
+
+#[test]
+fn schemes_of_one_curve_derive_alike() {
+    let (id, path) = (KeyId([3; 32]), "m/1/2".parse().unwrap());
+    let [cggmp, dkls, _, taproot, _] =
+        roots().map(|(scheme, root)| derive(scheme, &root, &id, &path).unwrap());
+    assert_eq!(cggmp, dkls);
+    assert_eq!(cggmp, taproot);
+    assert_eq!(
+        dkls.final_key(Scheme::EcdsaDkls23, &TaprootTweak::None),
+        Ok(dkls.key)
+    );
+}
+
 #[test]
 fn what_cannot_be_derived_says_why() {
-    let (root, id, path) = (Root::new(1), KeyId([0; 32]), DerivationPath::default());
-    for scheme in [Scheme::EcdsaP256, Scheme::SchnorrEd25519] {
+    let (id, path) = (KeyId([0; 32]), DerivationPath::default());
+    let mut torsion = EdwardsPoint::mul_base(&curve25519_dalek::Scalar::ONE);
+    torsion += curve25519_dalek::constants::EIGHT_TORSION[1];
+    for (scheme, root) in roots() {
+        let derived = derive(scheme, &root, &id, &path).unwrap();
+        for bad in [
+            VerifyingKey::XOnly([1; 32]),
+            VerifyingKey::Secp256k1([0; 33]),
+            VerifyingKey::Secp256k1([5; 33]),
+            VerifyingKey::P256([0; 33]),
+            VerifyingKey::P256([5; 33]),
+            VerifyingKey::Ed25519([0; 32]),
+            VerifyingKey::Ed25519(torsion.compress().to_bytes()),
+        ] {
+            let refused = derive(scheme, &bad, &id, &path);
+            assert_eq!(
+                refused,
+                Err(DerivationError::BadRootKey),
+                "{scheme} {bad:?}"
+            );
+        }
+        // Another scheme's root and derived keys.
+        for (other, root) in roots() {
+            let same = core::mem::discriminant(&root) == core::mem::discriminant(&derived.key);
+            let refused = Err(DerivationError::BadRootKey);
+            if !same {
+                assert_eq!(derive(scheme, &root, &id, &path), refused);
+                assert_eq!(
+                    derived.final_key(other, &TaprootTweak::None),
+                    refused.map(|_: Derived| root)
+                );
+            }
+        }
+        if scheme == Scheme::SchnorrTaproot {
+            continue;
+        }
+        for tweak in [TaprootTweak::KeyPath, TaprootTweak::MerkleRoot([1; 32])] {
+            assert_eq!(
+                derived.final_key(scheme, &tweak),
+                Err(DerivationError::TweakWithoutTaproot)
+            );
+        }
         assert_eq!(
-            derive(scheme, &root.key(), &id, &path),
-            Err(DerivationError::UnsupportedScheme(scheme))
+            derived.final_key(scheme, &TaprootTweak::None),
+            Ok(derived.key)
         );
     }
-    for bad in [
-        VerifyingKey::XOnly([1; 32]),
-        VerifyingKey::Secp256k1([0; 33]),
-        VerifyingKey::Secp256k1([5; 33]),
-    ] {
-        assert_eq!(
-            derive(Scheme::EcdsaCggmp24, &bad, &id, &path),
-            Err(DerivationError::BadRootKey)
-        );
-    }
-    let derived = derive(Scheme::EcdsaCggmp24, &root.key(), &id, &path).unwrap();
-    assert_eq!(
-        derived.final_key(Scheme::EcdsaCggmp24, &TaprootTweak::KeyPath),
-        Err(DerivationError::TweakWithoutTaproot)
-    );
-    assert_eq!(
-        derived.final_key(Scheme::EcdsaCggmp24, &TaprootTweak::None),
-        Ok(derived.key)
-    );
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! The hashers against published vectors, and what they refuse.
 
 use bitcoin::hashes::{Hash, HashEngine, sha256};
-use entropy_shared::{Digest, DigestError, Hasher, digest::MAX_MESSAGE_BYTES, tagged_hash};
+use entropy_shared::{
+    Digest, DigestError, Hasher, Scheme,
+    digest::{MAX_MESSAGE_BYTES, request_digest, signed_bytes},
+    tagged_hash,
+};
 
 use crate::support::hex32;
 
@@ -93,4 +97,61 @@ fn the_tagged_hash_is_that_of_bip340() {
         .for_each(|part| engine.input(part));
     let expected = sha256::Hash::from_engine(engine).to_byte_array();
     assert_eq!(tagged_hash("BIP0340/challenge", &[42u8; 32]), expected);
+}
+
+#[test]
+fn what_is_signed_is_the_digest_except_for_whole_messages_of_ed25519() {
+    for scheme in Scheme::ALL {
+        for hasher in Hasher::ALL {
+            for message in [&b"pay Bob"[..], &[7; 32], b""] {
+                let signed = signed_bytes(scheme, hasher, message);
+                let named = request_digest(scheme, hasher, message);
+                if (scheme, hasher) == (Scheme::SchnorrEd25519, Hasher::Identity) {
+                    assert_eq!(signed.unwrap(), message);
+                    // Even a message of 32 bytes is named by its hash: a name is never what is signed.
+                    assert_ne!(named.unwrap().0, message);
+                } else {
+                    let digest = hasher.digest(message);
+                    assert_eq!(named, digest);
+                    assert_eq!(
+                        signed.map(|bytes| bytes.to_vec()),
+                        digest.map(|digest| digest.0.to_vec())
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn whole_messages_are_named_by_these_hashes() {
+    for (message, name) in [
+        (
+            &b"pay Bob"[..],
+            "6269fc3357d04437305cd02fd4c6c5cb0f522a8c9840216b2b91e38b5c71ed22",
+        ),
+        (
+            &[b'x'; 100],
+            "2cedff95787d512b50f261e7c7c8f2c99db280c43165807e8daaca7df42e781d",
+        ),
+        (
+            b"",
+            "227bed93388fa710227163df59b6c6b2ccd58dc3b214daf482c319d33a8c4304",
+        ),
+    ] {
+        let named = request_digest(Scheme::SchnorrEd25519, Hasher::Identity, message);
+        assert_eq!(named, Ok(Digest(hex32(name))));
+    }
+}
+
+#[test]
+fn a_whole_message_has_a_largest_size_too() {
+    let (most, scheme) = (MAX_MESSAGE_BYTES as usize, Scheme::SchnorrEd25519);
+    assert!(signed_bytes(scheme, Hasher::Identity, &vec![0; most]).is_ok());
+    assert!(request_digest(scheme, Hasher::Identity, &vec![0; most]).is_ok());
+    let (long, error) = (vec![0; most + 1], DigestError::TooLong(most + 1));
+    for hasher in Hasher::ALL {
+        assert_eq!(signed_bytes(scheme, hasher, &long), Err(error));
+        assert_eq!(request_digest(scheme, hasher, &long), Err(error));
+    }
 }

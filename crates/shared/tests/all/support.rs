@@ -9,7 +9,7 @@ use entropy_shared::{
     VerifyingKey,
     canonical::proof_digest,
     derivation::derive,
-    lifecycle::keygen::{KeygenOutcome, KeygenReport, KeygenResult},
+    lifecycle::key::{AttemptOutcome, AttemptReport, AttemptResult},
     parameters::Parameters,
 };
 
@@ -26,7 +26,7 @@ pub(crate) fn committee(size: u8, threshold: u16) -> Committee {
 
 pub(crate) fn parameters() -> Parameters {
     Parameters {
-        keygen_deadline_blocks: 20,
+        attempt_deadline_blocks: 20,
         ..Parameters::default()
     }
 }
@@ -80,27 +80,39 @@ impl Root {
         }
     }
 
-    /// A true report of a server that holds a share of this key.
+    /// A true report of a server that holds a share of this key in its first epoch.
     pub(crate) fn ready(
         &self,
         server: PartyId,
         scheme: Scheme,
         attempt: u32,
         public_digest: Digest,
-    ) -> KeygenReport {
-        let digest = proof_digest(&GENESIS, scheme, 1, attempt, &public_digest);
+    ) -> AttemptReport {
+        self.ready_in(1, server, scheme, attempt, public_digest)
+    }
+
+    /// A true report of a server that holds a share of this key.
+    pub(crate) fn ready_in(
+        &self,
+        epoch: u32,
+        server: PartyId,
+        scheme: Scheme,
+        attempt: u32,
+        public_digest: Digest,
+    ) -> AttemptReport {
+        let digest = proof_digest(&GENESIS, scheme, epoch, attempt, &public_digest);
         let id = KeyId::of_proof(&GENESIS, scheme);
         let proof = self.sign(scheme, &id, &DerivationPath::default(), &digest);
-        let result = KeygenResult {
+        let result = AttemptResult {
             public_digest,
             root_key: self.key(),
         };
-        KeygenReport {
+        AttemptReport {
             server,
             scheme,
-            epoch: 1,
+            epoch,
             attempt,
-            outcome: KeygenOutcome::Ready { result, proof },
+            outcome: AttemptOutcome::Ready { result, proof },
         }
     }
 
@@ -124,13 +136,16 @@ pub(crate) fn failed(
     scheme: Scheme,
     attempt: u32,
     accused: Vec<PartyId>,
-) -> KeygenReport {
-    KeygenReport {
+) -> AttemptReport {
+    AttemptReport {
         server,
         scheme,
         epoch: 1,
         attempt,
-        outcome: KeygenOutcome::Failed { accused },
+        outcome: AttemptOutcome::Failed {
+            accused,
+            missed: vec![],
+        },
     }
 }
 

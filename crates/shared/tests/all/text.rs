@@ -81,7 +81,7 @@ fn names_are_those_of_the_command_line_and_of_json() {
 }
 
 #[test]
-fn this_version_has_two_schemes() {
+fn this_versions_servers_run_two_schemes() {
     let supported: Vec<_> = Scheme::ALL
         .into_iter()
         .filter(|scheme| scheme.is_supported())

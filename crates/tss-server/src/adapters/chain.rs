@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use entropy_shared::{
     BlockNumber, Genesis, KeyId, PartyId, RequestId,
-    lifecycle::request::{KeyRecord, RequestRecord},
+    lifecycle::{registry::KeyRecord, request::RequestRecord},
 };
 use tokio::{sync::Notify, task::JoinHandle};
 

@@ -1,9 +1,9 @@
 //! Key generation: which attempts this server takes part in, and what it reports of them.
 
-use entropy_protocol::{Failure, KeygenContext, Subject};
+use entropy_protocol::{Failure, KeygenContext, Offence, Subject};
 use entropy_shared::{
     CeremonyId, PartyId, PublicPackage, Scheme, Signature,
-    lifecycle::keygen::{Generating, KeyState, KeygenOutcome, KeygenReport, KeygenResult},
+    lifecycle::key::{Attempt, AttemptOutcome, AttemptReport, AttemptResult, KeyState},
 };
 
 use super::{Command, Coordinator, Held, Submitted};
@@ -28,8 +28,11 @@ enum Phase {
     Staged(PublicPackage),
     /// A proof that this server took part in exists.
     Proven(PublicPackage, Signature),
-    /// There is no share.
-    Failed(Vec<PartyId>),
+    /// There is no share: whose fault that was as this server saw it, and whom it awaited.
+    Failed {
+        accused: Vec<PartyId>,
+        missed: Vec<PartyId>,
+    },
 }
 
 impl Run {
@@ -41,31 +44,44 @@ impl Run {
     pub(super) const fn staged(&self) -> Option<&PublicPackage> {
         match &self.phase {
             Phase::Staged(public) | Phase::Proven(public, _) => Some(public),
-            Phase::Gathering | Phase::Running | Phase::Failed(_) => None,
+            Phase::Gathering | Phase::Running | Phase::Failed { .. } => None,
         }
     }
 
-    fn fail(&mut self, me: &PartyId, accused: impl IntoIterator<Item = PartyId>) {
-        let mut accused: Vec<_> = accused
+    fn fail(
+        &mut self,
+        me: &PartyId,
+        accused: impl IntoIterator<Item = PartyId>,
+        missed: impl IntoIterator<Item = PartyId>,
+    ) {
+        let accused = self.others(me, accused);
+        let missed = self.others(me, missed);
+        self.phase = Phase::Failed { accused, missed };
+    }
+
+    /// Those of the parties that the chain lets a report of `me` name.
+    fn others(&self, me: &PartyId, parties: impl IntoIterator<Item = PartyId>) -> Vec<PartyId> {
+        let mut others: Vec<_> = parties
             .into_iter()
             .filter(|party| party != me && self.context.committee.contains(party))
             .collect();
-        accused.sort_unstable();
-        accused.dedup();
-        self.phase = Phase::Failed(accused);
+        others.sort_unstable();
+        others.dedup();
+        others
     }
 
-    fn outcome(&self) -> Option<KeygenOutcome> {
+    fn outcome(&self) -> Option<AttemptOutcome> {
         match &self.phase {
-            Phase::Proven(public, proof) => Some(KeygenOutcome::Ready {
-                result: KeygenResult {
+            Phase::Proven(public, proof) => Some(AttemptOutcome::Ready {
+                result: AttemptResult {
                     public_digest: public.digest(),
                     root_key: public.root_key,
                 },
                 proof: *proof,
             }),
-            Phase::Failed(accused) => Some(KeygenOutcome::Failed {
+            Phase::Failed { accused, missed } => Some(AttemptOutcome::Failed {
                 accused: accused.clone(),
+                missed: missed.clone(),
             }),
             Phase::Gathering | Phase::Running | Phase::Staged(_) => None,
         }
@@ -96,7 +112,16 @@ impl Coordinator {
             }
             Err(failure) => {
                 if let Some(run) = run {
-                    run.fail(&me, failure.blame.iter().map(|blame| blame.party));
+                    let (missed, accused): (Vec<_>, Vec<_>) = failure
+                        .blame
+                        .iter()
+                        .partition(|blame| blame.offence == Offence::Silent);
+                    let party = |blame: &entropy_protocol::Blame| blame.party;
+                    run.fail(
+                        &me,
+                        accused.into_iter().map(party),
+                        missed.into_iter().map(party),
+                    );
                 }
             }
         }
@@ -160,7 +185,7 @@ impl Coordinator {
                 && let Some(valid_until) = run.submitted.due(heads.best.view.block)
             {
                 let (epoch, attempt) = (generating.epoch, generating.attempt);
-                let report = KeygenReport {
+                let report = AttemptReport {
                     server: self.me,
                     scheme,
                     epoch,
@@ -187,7 +212,7 @@ impl Coordinator {
     }
 
     /// Takes note of an attempt; a share staged before a restart is taken up again.
-    fn begin(&mut self, scheme: Scheme, generating: &Generating) {
+    fn begin(&mut self, scheme: Scheme, generating: &Attempt) {
         let attempt = (scheme, generating.epoch, generating.attempt);
         if self.keygens.contains_key(&attempt) {
             return;
@@ -224,7 +249,7 @@ impl Run {
         &mut self,
         me: &PartyId,
         connected: &std::collections::BTreeSet<PartyId>,
-        generating: &Generating,
+        generating: &Attempt,
         best: u32,
         commands: &mut Vec<Command>,
     ) {
@@ -244,21 +269,21 @@ impl Run {
                     commands.push(Command::StartKeygen(self.context.clone()));
                 } else if best >= generating.started.saturating_add(time / 3) {
                     // A ceremony that nobody could finish costs minutes; saying whom we miss costs a report.
-                    self.fail(me, missing);
+                    self.fail(me, [], missing);
                 }
             }
             // The rest of the time is for the report to be included.
             Phase::Running if late => commands.push(Command::Expire(self.id)),
             // No proof came: whoever is without link now is why, as far as this server can tell. If nobody is, saying
             // that it failed is still better than silence, which would leave this server out.
-            Phase::Staged(_) if late => self.fail(me, missing),
+            Phase::Staged(_) if late => self.fail(me, [], missing),
             _ => {}
         }
     }
 }
 
 /// Whether the chain has this server's report, or has moved on so that it wants none.
-fn has_reported(state: Option<&KeyState>, of: &Generating, me: &PartyId) -> bool {
+fn has_reported(state: Option<&KeyState>, of: &Attempt, me: &PartyId) -> bool {
     match state {
         Some(KeyState::Generating(now)) if (now.epoch, now.attempt) == (of.epoch, of.attempt) => {
             now.reports.iter().any(|reported| reported.party == *me)

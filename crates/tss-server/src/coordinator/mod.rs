@@ -15,10 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use entropy_protocol::{Failure, KeygenContext, SigningContext};
 use entropy_shared::{
     BlockNumber, CeremonyId, Genesis, KeyId, PartyId, PublicPackage, RequestId, Scheme, Signature,
-    lifecycle::{
-        keygen::{KeyState, KeygenReport},
-        request::{KeyRecord, RequestRecord},
-    },
+    lifecycle::{key::AttemptReport, registry::KeyRecord, request::RequestRecord},
 };
 use rand_core::CryptoRngCore;
 
@@ -120,7 +117,7 @@ pub enum Command {
     /// Report on a key generation.
     Report {
         /// The report.
-        report: KeygenReport,
+        report: AttemptReport,
         /// The last block in which it may be included.
         valid_until: BlockNumber,
     },
@@ -236,22 +233,24 @@ impl Coordinator {
             if held.stage == Stage::Active {
                 continue;
             }
-            match heads.finalized.view.key(name.scheme) {
-                Some(KeyState::Active(key)) if key.public_digest == name.public_digest => {
-                    held.stage = Stage::Active;
-                    commands.push(Command::Promote(name.clone()));
-                }
-                Some(KeyState::Active(key))
-                    if (name.epoch, name.attempt) <= (key.epoch, key.attempt) =>
-                {
-                    erased.push(name.clone());
-                }
-                Some(KeyState::Generating(generating))
-                    if (name.epoch, name.attempt) < (generating.epoch, generating.attempt) =>
-                {
-                    erased.push(name.clone());
-                }
-                _ => {}
+            let Some(state) = heads.finalized.view.key(name.scheme) else {
+                continue;
+            };
+            let of = (name.epoch, name.attempt);
+            let is_active = state.active().is_some_and(|key| {
+                key.epoch == name.epoch && key.public_digest == name.public_digest
+            });
+            let has_ended = state
+                .active()
+                .is_some_and(|key| of <= (key.epoch, key.attempt))
+                || state
+                    .attempt()
+                    .is_some_and(|attempt| of < (attempt.epoch, attempt.attempt));
+            if is_active {
+                held.stage = Stage::Active;
+                commands.push(Command::Promote(name.clone()));
+            } else if has_ended {
+                erased.push(name.clone());
             }
         }
         for name in erased {

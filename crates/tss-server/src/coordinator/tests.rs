@@ -7,7 +7,7 @@ mod world;
 use entropy_protocol::{Blame, Failure, KeygenContext, Offence, Subject};
 use entropy_shared::{
     Committee, Digest, PublicPackage, RequestId, TaprootTweak,
-    lifecycle::{keygen::KeyState, request::RequestState},
+    lifecycle::{key::KeyState, request::RequestState},
 };
 use proptest::prelude::*;
 use rand_chacha::ChaCha8Rng;

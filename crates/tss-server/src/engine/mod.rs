@@ -326,7 +326,7 @@ impl<C: Chain, P: Peers, S: ShareStore> Engine<C, P, S> {
             } => {
                 info!(scheme = %report.scheme, attempt = report.attempt, ready = report.is_ready(), "key generation reported");
                 let bytes =
-                    canonical::keygen_report_bytes(&self.identity.genesis, &report, valid_until);
+                    canonical::attempt_report_bytes(&self.identity.genesis, &report, valid_until);
                 let signature = self.account.sign(&bytes).to_bytes();
                 self.submit(Submission::Keygen {
                     report,

@@ -2,7 +2,7 @@
 
 use entropy_shared::{
     AccountId, BlockNumber, Digest, Epoch, Genesis, PartyId, Scheme,
-    lifecycle::keygen::{ActiveKey, Generating, KeyState},
+    lifecycle::key::{ActiveKey, Attempt, KeyState},
     view::{ChainView, SchemeState, VIEW_FORMAT},
 };
 use serde::Serialize;
@@ -101,25 +101,32 @@ struct SchemeEntry {
 #[serde(tag = "state", rename_all = "snake_case")]
 enum State {
     Absent,
-    Generating {
-        epoch: Epoch,
-        attempt: u32,
-        parties: Vec<PartyId>,
-        threshold: u16,
-        left_out: Vec<PartyId>,
-        reported: Vec<PartyId>,
-        started: BlockNumber,
-        deadline: BlockNumber,
-    },
-    Active {
-        epoch: Epoch,
-        attempt: u32,
-        parties: Vec<PartyId>,
-        threshold: u16,
-        root_key: String,
-        public_digest: Digest,
-        since: BlockNumber,
-    },
+    Generating(Attempting),
+    Active(Holders),
+    Resharing { from: Holders, to: Attempting },
+}
+
+#[derive(Serialize)]
+struct Attempting {
+    epoch: Epoch,
+    attempt: u32,
+    parties: Vec<PartyId>,
+    threshold: u16,
+    left_out: Vec<PartyId>,
+    reported: Vec<PartyId>,
+    started: BlockNumber,
+    deadline: BlockNumber,
+}
+
+#[derive(Serialize)]
+struct Holders {
+    epoch: Epoch,
+    attempt: u32,
+    parties: Vec<PartyId>,
+    threshold: u16,
+    root_key: String,
+    public_digest: Digest,
+    since: BlockNumber,
 }
 
 impl Committees {
@@ -135,8 +142,12 @@ impl SchemeEntry {
     fn new(entry: &SchemeState) -> Self {
         let state = match &entry.state {
             KeyState::Absent => State::Absent,
-            KeyState::Generating(generating) => State::generating(generating),
-            KeyState::Active(key) => State::active(key),
+            KeyState::Generating(attempt) => State::Generating(Attempting::new(attempt)),
+            KeyState::Active(key) => State::Active(Holders::new(key)),
+            KeyState::Resharing { from, attempt } => State::Resharing {
+                from: Holders::new(from),
+                to: Attempting::new(attempt),
+            },
         };
         Self {
             scheme: entry.scheme,
@@ -145,26 +156,24 @@ impl SchemeEntry {
     }
 }
 
-impl State {
-    fn generating(generating: &Generating) -> Self {
-        Self::Generating {
-            epoch: generating.epoch,
-            attempt: generating.attempt,
-            parties: generating.committee.parties().to_vec(),
-            threshold: generating.committee.threshold(),
-            left_out: generating.left_out.clone(),
-            reported: generating
-                .reports
-                .iter()
-                .map(|report| report.party)
-                .collect(),
-            started: generating.started,
-            deadline: generating.deadline,
+impl Attempting {
+    fn new(attempt: &Attempt) -> Self {
+        Self {
+            epoch: attempt.epoch,
+            attempt: attempt.attempt,
+            parties: attempt.committee.parties().to_vec(),
+            threshold: attempt.committee.threshold(),
+            left_out: attempt.without().copied().collect(),
+            reported: attempt.reports.iter().map(|report| report.party).collect(),
+            started: attempt.started,
+            deadline: attempt.deadline,
         }
     }
+}
 
-    fn active(key: &ActiveKey) -> Self {
-        Self::Active {
+impl Holders {
+    fn new(key: &ActiveKey) -> Self {
+        Self {
             epoch: key.epoch,
             attempt: key.attempt,
             parties: key.committee.parties().to_vec(),

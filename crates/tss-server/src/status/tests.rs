@@ -1,6 +1,6 @@
 use entropy_shared::{
     AccountId, Committee, Digest, VerifyingKey,
-    lifecycle::keygen::{ActiveKey, KeyState},
+    lifecycle::key::{ActiveKey, KeyState},
     parameters::Parameters,
     view::{Binding, ChainView, SchemeState, VIEW_FORMAT},
 };
@@ -21,7 +21,9 @@ fn key() -> ActiveKey {
         committee: Committee::new((1..=4).map(|i| PartyId([i; 32])), 3).expect("3 of 4"),
         root_key: VerifyingKey::Secp256k1([2; 33]),
         public_digest: Digest([0xd1; 32]),
+        protocol_version: 1,
         since: 8,
+        attempts: 0,
     }
 }
 
@@ -50,6 +52,7 @@ fn binding() -> Binding {
             endpoint: b"ws://server.example:4000".to_vec(),
             noise_key: IDENTITY.noise_key,
         },
+        standing: Default::default(),
     }
 }
 

@@ -11,8 +11,10 @@ use entropy_shared::{
     derivation,
     ids::AccountId,
     lifecycle::{
-        keygen::{self, KeyState, KeygenReport},
-        request::{KeyRecord, RequestContent, RequestRecord, RequestState, open, request_id},
+        key::{self, AttemptReport, KeyState},
+        registry::{AttachedProgram, KeyRecord, Requesters},
+        request::{RequestContent, RequestRecord, RequestState, open, request_id},
+        standing::Standing,
     },
     scheme::SchemeSet,
     view::{Binding, ChainView, OpenRequest, SchemeState, VIEW_FORMAT},
@@ -53,7 +55,7 @@ impl TestChain {
             schemes: SchemeSet::from_iter(schemes),
             committee_min: 2,
             threshold: ThresholdRule::TwoThirds,
-            keygen_deadline_blocks: 60,
+            attempt_deadline_blocks: 60,
             signing_slot_blocks: 4,
             ..Parameters::default()
         };
@@ -70,7 +72,7 @@ impl TestChain {
         let threshold = chain.parameters.threshold.threshold(parties.len() as u16);
         let target = Committee::new(parties, threshold).expect("tests name a committee");
         for scheme in chain.parameters.schemes.iter() {
-            let state = keygen::begin(target.clone(), 1, &chain.parameters).state;
+            let state = key::begin(target.clone(), 1, &chain.parameters).state;
             chain.next.keys.insert(scheme, state);
         }
         chain
@@ -85,7 +87,7 @@ impl TestChain {
     pub(crate) fn make_block(&mut self, lag: usize) {
         let number = self.blocks.len() as BlockNumber;
         for state in self.next.keys.values_mut() {
-            if let Some(transition) = state.tick(number, &self.parameters) {
+            if let Some(transition) = state.tick(number, &self.parameters, |_| None) {
                 *state = transition.state;
             }
         }
@@ -129,9 +131,10 @@ impl TestChain {
         }
     }
 
-    fn report(&mut self, report: &KeygenReport, number: BlockNumber) {
+    fn report(&mut self, report: &AttemptReport, number: BlockNumber) {
         if let Some(state) = self.next.keys.get_mut(&report.scheme)
-            && let Ok(transition) = state.report(&GENESIS, report, number, &self.parameters)
+            && let Ok(transition) =
+                state.report(&GENESIS, report, number, &self.parameters, |_| None)
         {
             *state = transition.state;
         }
@@ -156,10 +159,18 @@ impl TestChain {
             .expect("a derivable key");
         let record = KeyRecord {
             owner: OWNER,
+            offered_to: None,
+            registrant: OWNER,
             scheme,
             salt: [salt; 32],
             verifying_key: derived.key,
-            programs: (0..programs).map(|i| [i as u8; 32].into()).collect(),
+            programs: (0..programs)
+                .map(|i| AttachedProgram {
+                    program: [i as u8; 32].into(),
+                    configuration: Vec::new(),
+                })
+                .collect(),
+            requesters: Requesters::Owner,
             registered: self.block() + 1,
         };
         self.next.user_keys.insert(id, record);
@@ -183,15 +194,25 @@ impl TestChain {
             .expect("the root key is active")
             .root_key;
         let number = self.block() + 1;
-        let opened = open(content, OWNER, record, &root, number, &self.parameters)
-            .expect("a request that may be made");
+        let opened = open(
+            content,
+            OWNER,
+            record,
+            &root,
+            None,
+            number,
+            &self.parameters,
+        )
+        .expect("a request that may be made");
         self.next.requests.insert(id, opened);
         id
     }
 
     /// How a request stands in the best block.
     pub(crate) fn request_state(&self, id: &RequestId) -> RequestState {
-        self.blocks.last().expect("there is a genesis").requests[id].state
+        self.blocks.last().expect("there is a genesis").requests[id]
+            .state
+            .clone()
     }
 
     /// Whether a request is in the best block, in whatever state.
@@ -244,6 +265,7 @@ impl TestChain {
             binding: own.map(|info| Binding {
                 stash: AccountId(info.server.0),
                 info: info.clone(),
+                standing: Standing::default(),
             }),
             keys: state
                 .keys

@@ -8,7 +8,7 @@ use std::{
 use entropy_shared::{
     CeremonyId, KeyId, PartyId, RequestId,
     canonical::ServerInfo,
-    lifecycle::request::{KeyRecord, RequestRecord},
+    lifecycle::{registry::KeyRecord, request::RequestRecord},
 };
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;

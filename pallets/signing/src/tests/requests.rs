@@ -2,15 +2,17 @@
 
 use entropy_shared::{
     AccountId, Hasher, KeyId, Scheme, TaprootTweak,
-    lifecycle::request::{RequestContent, RequestState, request_id},
-    traits::Requests as _,
-    view::{MAX_VIEW_REQUESTS, OpenRequest},
+    lifecycle::{
+        registry::Requesters,
+        request::{RequestContent, RequestState, request_id},
+    },
+    view::OpenRequest,
 };
 use frame_support::{assert_noop, assert_ok};
-use sp_runtime::{DispatchError, TokenError};
+use sp_runtime::{DispatchError, TokenError, traits::Dispatchable as _};
 
 use super::{check_state, held};
-use crate::{Error, Event, Open, Requests, ending::MAX_ENDED_PER_BLOCK, mock::*};
+use crate::{Error, Event, OpenOfKey, Requests, ending::MAX_ENDED_PER_BLOCK, mock::*};
 
 const SCHEME: Scheme = Scheme::SchnorrTaproot;
 
@@ -37,10 +39,12 @@ fn a_request_is_kept_for_a_deposit_under_an_id_that_the_requester_can_tell_befor
                 requester: account(1),
             };
             assert_eq!(events().last(), Some(&requested));
-            assert!(Signing::has_open(&key(scheme)));
+            assert_eq!(OpenOfKey::<Test>::get(key(scheme)).to_vec(), [id]);
         }
         assert_eq!(held(1), 2 * DEPOSIT);
-        assert!(!Signing::has_open(&KeyId([0; 32])));
+        // The fee is gone, whatever becomes of the requests.
+        let spent = 2 * (DEPOSIT + FEE);
+        assert_eq!(Balances::free_balance(account(1)), ENDOWMENT - spent);
         assert_eq!(Signing::record(&entropy_shared::RequestId([0; 32])), None);
         check_state();
     });
@@ -55,11 +59,12 @@ fn what_cannot_be_asked_for_is_refused() {
             ..good()
         };
         assert_noop!(
-            Signing::request(RuntimeOrigin::signed(account(1)), unknown),
+            Signing::request(RuntimeOrigin::signed(account(1)), unknown, None),
             Error::<Test>::UnknownKey
         );
-        let ask =
-            |number, content| Signing::request(RuntimeOrigin::signed(account(number)), content);
+        let ask = |number, content| {
+            Signing::request(RuntimeOrigin::signed(account(number)), content, None)
+        };
         assert_noop!(ask(2, good()), Error::<Test>::NotAllowed);
         let undigested = RequestContent {
             hasher: Hasher::Identity,
@@ -77,7 +82,7 @@ fn what_cannot_be_asked_for_is_refused() {
         };
         assert_noop!(ask(1, tweaked), Error::<Test>::TweakWithoutTaproot);
         assert_noop!(
-            Signing::request(RuntimeOrigin::none(), good()),
+            Signing::request(RuntimeOrigin::none(), good(), None),
             DispatchError::BadOrigin
         );
         RootsActive::set(false);
@@ -89,8 +94,13 @@ fn what_cannot_be_asked_for_is_refused() {
 fn the_same_request_with_the_same_nonce_is_refused_and_another_is_not() {
     new_ext().execute_with(|| {
         // As in one batch, whose calls share a nonce.
-        let ask =
-            |message| Signing::request(RuntimeOrigin::signed(account(1)), content(SCHEME, message));
+        let ask = |message| {
+            Signing::request(
+                RuntimeOrigin::signed(account(1)),
+                content(SCHEME, message),
+                None,
+            )
+        };
         System::inc_account_nonce(account(1));
         assert_ok!(ask(b"a"));
         assert_noop!(ask(b"a"), Error::<Test>::Duplicate);
@@ -111,7 +121,7 @@ fn who_lacks_the_deposit_asks_for_nothing() {
             request(9, content(SCHEME, b"a")),
             Err(TokenError::FundsUnavailable.into())
         );
-        assert_eq!(Open::<Test>::get().len(), 0);
+        assert_eq!(Requests::<Test>::iter().count(), 0);
         check_state();
     });
 }
@@ -119,18 +129,107 @@ fn who_lacks_the_deposit_asks_for_nothing() {
 #[test]
 fn as_many_requests_are_open_as_the_chain_can_have() {
     new_ext().execute_with(|| {
-        for number in 0..MAX_OPEN {
-            open(SCHEME, &number.to_le_bytes());
-        }
+        let ids: Vec<_> = (0..MAX_OPEN).map(open_one_of_many).collect();
         assert_eq!(
             request(1, content(SCHEME, b"one too many")),
             Err(Error::<Test>::TooManyOpenRequests.into())
         );
         check_state();
         // As soon as one is answered there is room.
-        let id = Open::<Test>::get()[7].0;
-        assert_ok!(submit(call(id, answer(&id), 1, now() + 1, 1)));
+        assert_ok!(submit(call(ids[7], answer(&ids[7]), 1, now() + 1, 1)));
         open(SCHEME, b"one more");
+        check_state();
+    });
+}
+
+#[test]
+fn neither_a_key_nor_an_account_can_fill_the_list() {
+    new_ext().execute_with(|| {
+        let first = open(SCHEME, b"first");
+        for number in 1..PER_KEY {
+            open(SCHEME, &number.to_le_bytes());
+        }
+        let ask = |key| RequestContent {
+            key,
+            ..content(SCHEME, b"one too many")
+        };
+        assert_eq!(
+            request(1, ask(key(SCHEME))),
+            Err(Error::<Test>::TooManyOpenForKey.into())
+        );
+        PerRequester::set(PER_KEY + 1);
+        assert_ok!(request(1, ask(another_key(1))));
+        assert_eq!(
+            request(1, ask(another_key(2))),
+            Err(Error::<Test>::TooManyOpenForRequester.into())
+        );
+        // Another account that may use the key is not hindered by that.
+        let of = another_key(3);
+        let requesters = Requesters::Accounts(vec![AccountId([2; 32])]);
+        Registered::mutate(|keys| keys.get_mut(&of).unwrap().requesters = requesters);
+        assert_ok!(request(2, ask(of)));
+        assert_eq!(
+            request(2, ask(another_key(4))),
+            Err(Error::<Test>::NotAllowed.into())
+        );
+        assert_ok!(submit(call(first, answer(&first), 1, now() + 1, 1)));
+        assert_ok!(request(1, ask(key(SCHEME))));
+        check_state();
+    });
+}
+
+#[test]
+fn a_batch_is_of_all_or_of_none() {
+    new_ext().execute_with(|| {
+        let batch = |messages: &[&[u8]], lifetime| {
+            let contents = messages.iter().map(|message| content(SCHEME, message));
+            let call = RuntimeCall::from(crate::Call::request_batch {
+                contents: contents.collect(),
+                lifetime,
+            });
+            System::inc_account_nonce(account(1));
+            call.dispatch(RuntimeOrigin::signed(account(1)))
+                .map(|_| ())
+                .map_err(|error| error.error)
+        };
+        assert_ok!(batch(&[b"a", b"b", b"c"], Some(5)));
+        let open = Signing::open_requests();
+        assert_eq!(open.len(), 3);
+        assert!(open.iter().all(|request| request.expires == now() + 5));
+        assert_eq!(held(1), 3 * DEPOSIT);
+        for (messages, error) in [
+            (&[][..], Error::<Test>::BadBatch),
+            (&[&b"x"[..]; 17], Error::<Test>::BadBatch),
+            (&[b"d", b"d"], Error::<Test>::Duplicate),
+            (&[b"d", &[0; 8_193]], Error::<Test>::MessageTooLong),
+        ] {
+            assert_eq!(batch(messages, None), Err(error.into()));
+            assert_eq!(Signing::open_requests(), open);
+        }
+        check_state();
+    });
+}
+
+#[test]
+fn a_request_stays_open_for_as_long_as_its_requester_wants_and_the_chain_allows() {
+    new_ext().execute_with(|| {
+        for bad in [0, EXPIRY + 1, u32::MAX] {
+            assert_eq!(
+                request_for(1, content(SCHEME, b"a"), Some(bad)),
+                Err(Error::<Test>::BadLifeTime.into())
+            );
+        }
+        let long = open(SCHEME, b"long");
+        assert_ok!(request_for(1, content(SCHEME, b"short"), Some(1)));
+        let short = Signing::open_requests()
+            .into_iter()
+            .find(|request| request.id != long)
+            .unwrap()
+            .id;
+        run_to(2);
+        let state = |id| Signing::record(&id).unwrap().state;
+        assert_eq!(state(short), RequestState::Expired { at: 2 });
+        assert_eq!(state(long), RequestState::Open);
         check_state();
     });
 }
@@ -152,11 +251,16 @@ fn the_view_lists_open_requests_oldest_first_and_not_too_many() {
             .into();
         assert_eq!(Signing::open_requests(), expected);
         for number in 5..MAX_OPEN {
-            open(SCHEME, &number.to_le_bytes());
+            open_one_of_many(number);
         }
         let listed = Signing::open_requests();
-        assert_eq!(listed.len(), MAX_VIEW_REQUESTS as usize);
-        assert_eq!(listed[0], expected[0]);
+        assert_eq!(listed.len(), MAX_OPEN as usize - 1);
+        // Those of one block are in the order of their ids.
+        assert_eq!(listed[..3], expected[..3]);
+        // A place that has become free is taken, but the newest stays the last.
+        run_to(now() + 1);
+        let newest = open(SCHEME, b"newest");
+        assert_eq!(Signing::open_requests().last().unwrap().id, newest);
     });
 }
 
@@ -172,7 +276,7 @@ fn a_request_expires_is_kept_for_a_while_and_is_forgotten() {
             RequestState::Expired { at: EXPIRY + 1 }
         );
         assert_eq!(events(), [Event::Expired { id }]);
-        assert!(!Signing::has_open(&key(SCHEME)) && Signing::open_requests().is_empty());
+        assert!(Signing::open_requests().is_empty());
         assert_eq!(held(1), DEPOSIT);
         check_state();
         run_to(EXPIRY + RETENTION);
@@ -190,16 +294,14 @@ fn a_request_expires_is_kept_for_a_while_and_is_forgotten() {
 fn what_is_due_beyond_the_bound_of_a_block_waits_for_the_next() {
     new_ext().execute_with(|| {
         let many = MAX_OPEN;
-        for number in 0..many {
-            open(SCHEME, &number.to_le_bytes());
-        }
-        let late = Open::<Test>::get().last().unwrap().0;
+        let ids: Vec<_> = (0..many).map(open_one_of_many).collect();
+        let late = *ids.last().unwrap();
         let signature = answer(&late);
         let mut left = many;
         for block in 0..3 {
             run_to(1 + EXPIRY + block);
             left -= left.min(MAX_ENDED_PER_BLOCK);
-            assert_eq!(Open::<Test>::get().len(), left as usize);
+            assert_eq!(Signing::open_requests().len(), left as usize);
             // What has not been marked yet is over all the same.
             assert!(authorize(&call(late, signature, 1, now() + 1, 1)).is_err());
             check_state();

@@ -2,8 +2,9 @@
 
 use codec::Encode;
 use entropy_shared::{
-    Genesis, RequestId, Scheme, Signature, canonical::result_bytes,
-    lifecycle::request::RequestState,
+    AccountId, Genesis, RequestId, Scheme, Signature,
+    canonical::result_bytes,
+    lifecycle::request::{Refusal, RequestState, request_id},
 };
 use frame_support::{
     assert_noop, assert_ok,
@@ -291,6 +292,14 @@ fn a_general_transaction_without_sender_carries_the_result_into_a_block_once() {
 
 #[derive(Clone, Debug)]
 enum Step {
+    Refuse {
+        of: usize,
+        number: u8,
+        accused: Option<u8>,
+    },
+    Cancel {
+        of: usize,
+    },
     Ask {
         number: u8,
         taproot: bool,
@@ -333,6 +342,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (right(), server(), -2i64..70).prop_map(|((of, answer), (number, signer), until)| Step::Submit {
             of, answer: answer.unwrap_or(of), number, signer: signer.unwrap_or(number), until,
         }),
+        2 => (0usize..8, 1u8..=5, prop::option::of(1u8..=4)).prop_map(|(of, number, accused)| Step::Refuse { of, number, accused }),
+        1 => (0usize..8).prop_map(|of| Step::Cancel { of }),
         1 => right().prop_map(|(of, answer)| Step::Bring { of, answer: answer.unwrap_or(of) }),
     ];
     proptest::collection::vec(step, 1..40)
@@ -350,15 +361,31 @@ proptest! {
                 match step {
                     Step::Ask { number, taproot, message } => {
                         let content = content(SCHEMES[usize::from(taproot)], &[message]);
-                        let before = crate::Open::<Test>::get().len();
+                        let nonce = System::account_nonce(account(number));
+                        let id = request_id(&GENESIS, &AccountId([number; 32]), nonce, &content);
                         let result = request(number, content);
                         assert_eq!(result.is_ok(), number == 1);
                         if result.is_ok() {
-                            let id = crate::Open::<Test>::get()[before].0;
                             asked.push((id, answer(&id)));
                         }
                     }
                     Step::Wait { blocks } => run_to(now() + blocks),
+                    Step::Refuse { of, number, accused } if !asked.is_empty() => {
+                        let (id, _) = asked[of % asked.len()];
+                        let refusal = match accused {
+                            Some(accused) => Refusal::CannotSign { accused: vec![server(accused)] },
+                            None => Refusal::ProgramsNotSupported,
+                        };
+                        if submit(refuse_call(id, refusal, number, number)).is_ok() {
+                            assert!(number <= 3);
+                        }
+                    }
+                    Step::Cancel { of } if !asked.is_empty() => {
+                        let (id, _) = asked[of % asked.len()];
+                        let before = Signing::record(&id).map(|record| record.check_open(now()).is_ok());
+                        let result = Signing::cancel(RuntimeOrigin::signed(account(1)), id);
+                        assert_eq!(result.is_ok(), before == Some(true));
+                    }
                     Step::Submit { of, answer, number, signer, until } if !asked.is_empty() => {
                         let (id, right) = asked[of % asked.len()];
                         let signature = asked[answer % asked.len()].1;
@@ -366,7 +393,7 @@ proptest! {
                         let before = Signing::record(&id);
                         if submit(call(id, signature, number, until, signer)).is_ok() {
                             assert_eq!(signature, right);
-                            assert!(number == signer && number <= 3);
+                            assert!(number == signer && number <= 4);
                             let before = before.unwrap();
                             assert!(before.state == RequestState::Open && now() < before.expires);
                         }
@@ -378,7 +405,7 @@ proptest! {
                             Signing::submit_result_paid(RuntimeOrigin::signed(account(2)), id, signature);
                         assert!(result.is_err() || signature == right);
                     }
-                    Step::Submit { .. } | Step::Bring { .. } => {}
+                    Step::Submit { .. } | Step::Bring { .. } | Step::Refuse { .. } | Step::Cancel { .. } => {}
                 }
                 check_state();
             }

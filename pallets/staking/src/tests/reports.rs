@@ -3,8 +3,8 @@
 use codec::Encode;
 use entropy_shared::{
     Digest, Genesis, Scheme, Signature,
-    canonical::keygen_report_bytes,
-    lifecycle::keygen::{KeygenOutcome, KeygenReport, KeygenResult},
+    canonical::attempt_report_bytes,
+    lifecycle::key::{AttemptOutcome, AttemptReport, AttemptResult},
 };
 use frame_support::{
     assert_noop, assert_ok,
@@ -21,7 +21,7 @@ use sp_runtime::{
 
 use crate::{
     Call, Error, Event, Servers,
-    authorize::{BAD_ACCUSATION, BAD_KEYGEN_PROOF},
+    authorize::{BAD_ACCUSATION, BAD_SHARE_PROOF},
     mock::*,
 };
 
@@ -36,7 +36,7 @@ fn unknown() -> TransactionValidityError {
 }
 
 /// Calls the pool with the report of server `number`, signed by itself and valid for ten blocks.
-fn judge(report: KeygenReport, signer: u8) -> Result<ValidTransaction, TransactionValidityError> {
+fn judge(report: AttemptReport, signer: u8) -> Result<ValidTransaction, TransactionValidityError> {
     authorize(&call(report, now() + 10, signer))
 }
 
@@ -45,7 +45,7 @@ fn the_pool_learns_what_the_report_provides_and_for_how_long() {
     new_ext().execute_with(|| {
         form_committee(4);
         let transaction = judge(ready(1, SCHEME, 1), 1).unwrap();
-        let provides = ("entropy/report-keygen", (server(1), SCHEME, 1u32, 1u32)).encode();
+        let provides = ("entropy/report-attempt", (server(1), SCHEME, 1u32, 1u32)).encode();
         assert_eq!(transaction.provides, [provides]);
         assert!(transaction.requires.is_empty() && transaction.propagate);
         assert_eq!(transaction.priority, u64::MAX / 2);
@@ -81,7 +81,7 @@ fn a_report_counts_once() {
             ready: true,
         };
         assert_eq!(events().last(), Some(&expected));
-        assert_eq!(generating(SCHEME).reports.len(), 1);
+        assert_eq!(attempt(SCHEME).reports.len(), 1);
         for report in [ready(1, SCHEME, 1), failed(1, SCHEME, 1, vec![])] {
             assert_eq!(judge(report, 1), Err(invalid(InvalidTransaction::Stale)));
         }
@@ -104,7 +104,7 @@ fn a_failure_counts_too() {
             ready: false,
         };
         assert_eq!(events().last(), Some(&expected));
-        assert_eq!(generating(SCHEME).reports[0].accused, [server(4)]);
+        assert_eq!(attempt(SCHEME).reports[0].accused, [server(4)]);
     });
 }
 
@@ -117,7 +117,7 @@ fn what_may_come_true_is_unknown_and_what_cannot_is_stale() {
         assert_eq!(judge(ready(1, SCHEME, 2), 1), Err(unknown()));
         assert_eq!(
             judge(
-                KeygenReport {
+                AttemptReport {
                     epoch: 2,
                     ..ready(1, SCHEME, 1)
                 },
@@ -125,14 +125,14 @@ fn what_may_come_true_is_unknown_and_what_cannot_is_stale() {
             ),
             Err(unknown())
         );
-        let over = generating(SCHEME).deadline + 1;
+        let over = attempt(SCHEME).deadline + 1;
         run_to(over);
         assert_eq!(
             judge(ready(1, SCHEME, 1), 1),
             Err(invalid(InvalidTransaction::Stale))
         );
         assert_ok!(judge(ready(1, SCHEME, 2), 1));
-        all_ready(SCHEME, 4);
+        all_ready(SCHEME);
         assert_eq!(
             judge(ready(1, SCHEME, 2), 1),
             Err(invalid(InvalidTransaction::Stale))
@@ -189,7 +189,7 @@ fn a_signature_is_for_one_chain_one_report_and_one_period() {
         let until = now() + 10;
         let with = |message: [u8; 32], valid_until| {
             let signature = server_pair(1).sign(&message).0;
-            let call: RuntimeCall = Call::report_keygen {
+            let call: RuntimeCall = Call::report_attempt {
                 report: report.clone(),
                 valid_until,
                 signature,
@@ -198,22 +198,22 @@ fn a_signature_is_for_one_chain_one_report_and_one_period() {
             authorize(&call)
         };
         let genesis = StakingExtension::genesis();
-        assert_ok!(with(keygen_report_bytes(&genesis, &report, until), until));
+        assert_ok!(with(attempt_report_bytes(&genesis, &report, until), until));
         let bad = Err(invalid(InvalidTransaction::BadProof));
         assert_eq!(
             with(
-                keygen_report_bytes(&Genesis([0; 32]), &report, until),
+                attempt_report_bytes(&Genesis([0; 32]), &report, until),
                 until
             ),
             bad
         );
         assert_eq!(
-            with(keygen_report_bytes(&genesis, &report, until), until + 1),
+            with(attempt_report_bytes(&genesis, &report, until), until + 1),
             bad
         );
         let failure = failed(1, SCHEME, 1, vec![]);
         assert_eq!(
-            with(keygen_report_bytes(&genesis, &failure, until), until),
+            with(attempt_report_bytes(&genesis, &failure, until), until),
             bad
         );
     });
@@ -223,30 +223,30 @@ fn a_signature_is_for_one_chain_one_report_and_one_period() {
 fn a_share_must_be_proven() {
     new_ext().execute_with(|| {
         form_committee(4);
-        let custom = Err(invalid(InvalidTransaction::Custom(BAD_KEYGEN_PROOF)));
+        let custom = Err(invalid(InvalidTransaction::Custom(BAD_SHARE_PROOF)));
         let with = |public_digest, proof| {
-            let result = KeygenResult {
+            let result = AttemptResult {
                 public_digest,
                 root_key: root_key(),
             };
-            let outcome = KeygenOutcome::Ready { result, proof };
+            let outcome = AttemptOutcome::Ready { result, proof };
             judge(
-                KeygenReport {
+                AttemptReport {
                     outcome,
                     ..ready(1, SCHEME, 1)
                 },
                 1,
             )
         };
-        assert_ok!(with(PUBLIC, keygen_proof(SCHEME, 1, &PUBLIC)));
+        assert_ok!(with(PUBLIC, share_proof(SCHEME, 1, 1, &PUBLIC)));
         assert_eq!(with(PUBLIC, Signature::Bip340([1; 64])), custom);
         assert_eq!(
-            with(Digest([8; 32]), keygen_proof(SCHEME, 1, &PUBLIC)),
+            with(Digest([8; 32]), share_proof(SCHEME, 1, 1, &PUBLIC)),
             custom
         );
-        assert_eq!(with(PUBLIC, keygen_proof(SCHEME, 2, &PUBLIC)), custom);
+        assert_eq!(with(PUBLIC, share_proof(SCHEME, 1, 2, &PUBLIC)), custom);
         assert_eq!(
-            with(PUBLIC, keygen_proof(Scheme::EcdsaCggmp24, 1, &PUBLIC)),
+            with(PUBLIC, share_proof(Scheme::EcdsaCggmp24, 1, 1, &PUBLIC)),
             custom
         );
     });
@@ -287,7 +287,7 @@ fn without_authority_nothing_counts() {
             );
         }
         // And if it were given to what does not count, that is refused all the same.
-        let Call::report_keygen {
+        let Call::report_attempt {
             report,
             valid_until,
             signature,
@@ -299,7 +299,7 @@ fn without_authority_nothing_counts() {
             unreachable!()
         };
         assert_noop!(
-            StakingExtension::report_keygen(
+            StakingExtension::report_attempt(
                 RawOrigin::Authorized.into(),
                 report,
                 valid_until,
@@ -332,14 +332,14 @@ fn a_general_transaction_without_sender_carries_the_report_into_a_block_once() {
             checked.apply::<Test>(&info, len)
         };
         assert_ok!(apply().unwrap());
-        assert_eq!(generating(SCHEME).reports.len(), 1);
+        assert_eq!(attempt(SCHEME).reports.len(), 1);
         assert_eq!(apply(), Err(invalid(InvalidTransaction::Stale)));
     });
 }
 
 /// What a cheater may change about a report.
 #[derive(Clone, Debug)]
-struct Attempt {
+struct Trial {
     number: u8,
     signer: u8,
     attempt: u32,
@@ -354,7 +354,7 @@ struct Attempt {
     wait: u32,
 }
 
-fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
+fn attempts() -> impl Strategy<Value = Vec<Trial>> {
     let attempt = (
         (
             1u8..=6,
@@ -377,7 +377,7 @@ fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
                 (proven, public),
                 accused,
                 (until, wait),
-            )| Attempt {
+            )| Trial {
                 number,
                 signer: signer.unwrap_or(number),
                 attempt,
@@ -408,12 +408,12 @@ proptest! {
                 let scheme = if it.ecdsa { Scheme::EcdsaCggmp24 } else { SCHEME };
                 let public_digest = Digest([it.public; 32]);
                 let outcome = if it.ready {
-                    let proof = keygen_proof(scheme, it.proven, &public_digest);
-                    KeygenOutcome::Ready { result: KeygenResult { public_digest, root_key: root_key() }, proof }
+                    let proof = share_proof(scheme, 1, it.proven, &public_digest);
+                    AttemptOutcome::Ready { result: AttemptResult { public_digest, root_key: root_key() }, proof }
                 } else {
-                    KeygenOutcome::Failed { accused: it.accused.iter().copied().map(server).collect() }
+                    AttemptOutcome::Failed { accused: it.accused.iter().copied().map(server).collect(), missed: vec![] }
                 };
-                let report = KeygenReport {
+                let report = AttemptReport {
                     server: server(it.number), scheme, epoch: it.epoch, attempt: it.attempt, outcome,
                 };
                 let until = u32::try_from(i64::from(now()) + it.until).unwrap_or_default();

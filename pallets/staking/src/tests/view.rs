@@ -2,7 +2,7 @@
 
 use entropy_shared::{
     AccountId, Genesis, PartyId, Scheme,
-    lifecycle::keygen::KeyState,
+    lifecycle::key::KeyState,
     traits::Network,
     view::{Binding, VIEW_FORMAT},
 };
@@ -28,7 +28,8 @@ fn before_any_committee_a_server_sees_no_peers() {
             view.binding,
             Some(Binding {
                 stash: AccountId([1; 32]),
-                info: info(1)
+                info: info(1),
+                standing: Default::default(),
             })
         );
         let schemes: Vec<_> = view.keys.iter().map(|entry| entry.scheme).collect();
@@ -69,9 +70,9 @@ fn a_member_sees_the_others_of_its_committee_and_nobody_else_does() {
                 number
             )));
         }
-        run_to(generating(Scheme::EcdsaCggmp24).deadline + 1);
+        run_to(attempt(Scheme::EcdsaCggmp24).deadline + 1);
         assert_eq!(peers(1), others(1));
-        all_ready(Scheme::SchnorrTaproot, 4);
+        all_ready(Scheme::SchnorrTaproot);
         assert_eq!(peers(4), others(4));
         assert!(peers(6).is_empty());
         // A stranger sees the public state without a binding.

@@ -21,7 +21,7 @@ const ERA_BLOCKS: u64 = 64;
 
 const KEYGEN: Call = Call {
     pallet: "StakingExtension",
-    name: "report_keygen",
+    name: "report_attempt",
     arguments: &["report", "valid_until", "signature"],
 };
 
@@ -183,7 +183,7 @@ fn is_empty(definition: &TypeDef<PortableForm>) -> bool {
 mod tests {
     use entropy_shared::{
         PartyId, RequestId, Scheme, Signature,
-        lifecycle::keygen::{KeygenOutcome, KeygenReport},
+        lifecycle::key::{AttemptOutcome, AttemptReport},
     };
 
     use super::*;
@@ -204,13 +204,14 @@ mod tests {
 
     fn keygen() -> Submission {
         Submission::Keygen {
-            report: KeygenReport {
+            report: AttemptReport {
                 server: PartyId([0x11; 32]),
                 scheme: Scheme::SchnorrTaproot,
                 epoch: 1,
                 attempt: 2,
-                outcome: KeygenOutcome::Failed {
+                outcome: AttemptOutcome::Failed {
                     accused: vec![PartyId([0x22; 32])],
+                    missed: vec![PartyId([0x77; 32])],
                 },
             },
             valid_until: 0x0403_0201,
@@ -222,8 +223,8 @@ mod tests {
     fn keygen_report_has_the_bytes_of_a_general_transaction() {
         let bytes = format().encode(&keygen(), 1_000);
         let expected = [
-            // Length 152, preamble, extension version.
-            "6102",
+            // Length 185, preamble, extension version.
+            "e502",
             "45",
             "00",
             // Era: period 64, phase 1000 % 64 = 40; then nonce, tip, mode.
@@ -237,10 +238,12 @@ mod tests {
             "03",
             "01000000",
             "02000000",
-            // Failed, one accused, valid until, signature.
+            // Failed, one accused, one missed, valid until, signature.
             "01",
             "04",
             &"22".repeat(32),
+            "04",
+            &"77".repeat(32),
             "01020304",
             &"33".repeat(64),
         ]

@@ -5,7 +5,7 @@ mod node;
 
 use entropy_shared::{
     PartyId, RequestId, Scheme, Signature,
-    lifecycle::keygen::{KeygenOutcome, KeygenReport},
+    lifecycle::key::{AttemptOutcome, AttemptReport},
 };
 
 use self::node::{GENESIS, Node, block_hash};
@@ -38,13 +38,14 @@ async fn wait_for(chain: &SubxtChain, best: BlockNumber, finalized: BlockNumber)
 
 fn keygen() -> Submission {
     Submission::Keygen {
-        report: KeygenReport {
+        report: AttemptReport {
             server: PARTY,
             scheme: Scheme::EcdsaCggmp24,
             epoch: 1,
             attempt: 1,
-            outcome: KeygenOutcome::Failed {
+            outcome: AttemptOutcome::Failed {
                 accused: Vec::new(),
+                missed: vec![],
             },
         },
         valid_until: 20,

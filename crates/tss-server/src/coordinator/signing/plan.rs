@@ -4,7 +4,7 @@ use entropy_protocol::{SigningContext, Subject};
 use entropy_shared::{
     Committee, DerivationPath, Digest, KeyId, PartyId, PublicPackage, RequestId, Scheme,
     TaprootTweak, VerifyingKey, canonical::proof_digest, derivation, leader,
-    lifecycle::keygen::ActiveKey,
+    lifecycle::key::ActiveKey,
 };
 
 use super::Vetting;

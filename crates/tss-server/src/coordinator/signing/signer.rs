@@ -4,9 +4,11 @@ use entropy_protocol::Subject;
 use entropy_shared::{
     PartyId, RequestId, derivation,
     lifecycle::{
-        keygen::{ActiveKey, KeyState},
-        request::{KeyRecord, RequestRecord, may_request},
+        key::{ActiveKey, KeyState},
+        registry::KeyRecord,
+        request::RequestRecord,
     },
+    request_digest,
     view::OpenRequest,
 };
 use rand_core::CryptoRngCore;
@@ -224,7 +226,7 @@ fn judge_request(
     let finalized_key = finalized_key?;
     let best_key = best_key?;
     for key in [finalized_key, best_key] {
-        if key.scheme != open.scheme || !may_request(key, &record.requester) {
+        if key.scheme != open.scheme || !key.may_request(&record.requester) {
             return Some(Vetting::Refused(DeclineReason::NotAuthorised));
         }
         if !key.programs.is_empty() {
@@ -232,7 +234,7 @@ fn judge_request(
         }
     }
     let content = &record.content;
-    let digest = content.hasher.digest(&content.message);
+    let digest = request_digest(open.scheme, content.hasher, &content.message);
     let final_key = derivation::derive(open.scheme, &root.root_key, &content.key, &content.path)
         .and_then(|derived| derived.final_key(open.scheme, &content.tweak));
     let consistent = digest == Ok(open.digest)

@@ -9,7 +9,7 @@ use entropy_shared::{
     CeremonyId, PartyId, PublicPackage, RequestId, Scheme, Signature, VerifyingKey,
     canonical::ServerInfo,
     derivation,
-    lifecycle::{keygen::KeyState, request::RequestState},
+    lifecycle::{key::KeyState, request::RequestState},
 };
 use k256::{
     ProjectivePoint, Scalar, ecdsa,
@@ -74,7 +74,7 @@ pub(super) fn signature(context: &SigningContext, attempt: u32) -> Signature {
     bytes[64] = recovery.to_byte();
     let signature = Signature::EcdsaSecp256k1(bytes);
     signature
-        .verify(&context.final_key, &context.digest)
+        .verify(&context.final_key, &context.digest.0)
         .expect("every plan names the right final key");
     signature
 }

@@ -33,7 +33,7 @@ pub(super) const EXTENSIONS: [&str; 5] = [
 )]
 enum StakingCall {
     #[codec(index = 3)]
-    report_keygen {
+    report_attempt {
         report: u8,
         valid_until: u32,
         signature: [u8; 64],
@@ -48,7 +48,7 @@ enum StakingCall {
 )]
 enum SwappedCall {
     #[codec(index = 3)]
-    report_keygen {
+    report_attempt {
         valid_until: u32,
         report: u8,
         signature: [u8; 64],

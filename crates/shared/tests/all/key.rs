@@ -2,9 +2,9 @@
 
 use entropy_shared::{
     Digest, Genesis, PartyId, Scheme, Signature, VerifyingKey,
-    lifecycle::keygen::{
-        ActiveKey, FAILURE_GRACE_BLOCKS, Generating, KeyState, KeygenNote, KeygenOutcome,
-        KeygenReport, ReportError, begin,
+    lifecycle::key::{
+        ActiveKey, Attempt, AttemptOutcome, AttemptReport, FAILURE_GRACE_BLOCKS, KeyNote, KeyState,
+        LeftOutReason, ReportError, begin,
     },
 };
 use proptest::prelude::*;
@@ -19,28 +19,30 @@ fn begun(size: u8, threshold: u16) -> KeyState {
     begin(committee(size, threshold), START, &parameters()).state
 }
 
-fn generating(state: &KeyState) -> &Generating {
-    let KeyState::Generating(generating) = state else {
+fn generating(state: &KeyState) -> &Attempt {
+    let KeyState::Generating(attempt) = state else {
         panic!("an attempt is made, not {state:?}")
     };
-    generating
+    attempt
 }
 
 /// Counts a report that must count.
-fn count(state: &mut KeyState, report: &KeygenReport, now: u32) -> Vec<KeygenNote> {
-    let transition = state.report(&GENESIS, report, now, &parameters()).unwrap();
+fn count(state: &mut KeyState, report: &AttemptReport, now: u32) -> Vec<KeyNote> {
+    let transition = state
+        .report(&GENESIS, report, now, &parameters(), |_| None)
+        .unwrap();
     *state = transition.state;
     transition.notes
 }
 
 /// The same in the block in which the attempt began.
-fn count_at_once(state: &mut KeyState, report: &KeygenReport) {
+fn count_at_once(state: &mut KeyState, report: &AttemptReport) {
     let started = generating(state).started;
     count(state, report, started);
 }
 
-fn tick(state: &mut KeyState, now: u32) -> Vec<KeygenNote> {
-    let transition = state.tick(now, &parameters()).unwrap();
+fn tick(state: &mut KeyState, now: u32) -> Vec<KeyNote> {
+    let transition = state.tick(now, &parameters(), |_| None).unwrap();
     *state = transition.state;
     transition.notes
 }
@@ -48,13 +50,14 @@ fn tick(state: &mut KeyState, now: u32) -> Vec<KeygenNote> {
 #[test]
 fn an_attempt_begins_with_the_whole_target() {
     let transition = begin(committee(4, 3), START, &parameters());
-    let deadline = START + parameters().keygen_deadline_blocks;
+    let deadline = START + parameters().attempt_deadline_blocks;
     assert_eq!(
         transition.notes,
-        [KeygenNote::Started {
+        [KeyNote::Started {
+            epoch: 1,
             attempt: 1,
             deadline,
-            left_out: vec![]
+            without: vec![]
         }]
     );
     let generating = generating(&transition.state);
@@ -89,7 +92,8 @@ fn the_key_is_active_when_the_last_party_has_reported_the_same() {
         let notes = count(&mut state, &root.ready(party(4), scheme, 1, PUBLIC), 13);
         assert_eq!(
             notes,
-            [KeygenNote::Activated {
+            [KeyNote::Activated {
+                epoch: 1,
                 root_key: root.key()
             }]
         );
@@ -99,10 +103,12 @@ fn the_key_is_active_when_the_last_party_has_reported_the_same() {
             committee: committee(4, 3),
             root_key: root.key(),
             public_digest: PUBLIC,
+            protocol_version: parameters().protocol_version,
             since: 13,
+            attempts: 0,
         };
         assert_eq!(state.active(), Some(&expected));
-        assert_eq!(state.tick(1_000, &parameters()), None);
+        assert_eq!(state.tick(1_000, &parameters(), |_| None), None);
     }
 }
 
@@ -111,7 +117,7 @@ fn reports_that_do_not_count_say_why() {
     let (root, mut state) = (Root::new(5), begun(4, 3));
     let good = root.ready(party(1), SCHEME, 1, PUBLIC);
     let check =
-        |state: &KeyState, report: &KeygenReport, now| state.check_report(&GENESIS, report, now);
+        |state: &KeyState, report: &AttemptReport, now| state.check_report(&GENESIS, report, now);
     assert_eq!(check(&state, &good, 12), Ok(()));
     assert_eq!(check(&state, &good, generating(&state).deadline), Ok(()));
     assert_eq!(
@@ -122,7 +128,7 @@ fn reports_that_do_not_count_say_why() {
         check(&KeyState::Absent, &good, 12),
         Err(ReportError::Future)
     );
-    let of = |attempt, epoch| KeygenReport {
+    let of = |attempt, epoch| AttemptReport {
         attempt,
         epoch,
         ..good.clone()
@@ -131,7 +137,7 @@ fn reports_that_do_not_count_say_why() {
     assert_eq!(check(&state, &of(1, 2), 12), Err(ReportError::Future));
     assert_eq!(check(&state, &of(0, 1), 12), Err(ReportError::Obsolete));
     assert_eq!(check(&state, &of(9, 0), 12), Err(ReportError::Obsolete));
-    let outsider = KeygenReport {
+    let outsider = AttemptReport {
         server: party(9),
         ..good.clone()
     };
@@ -148,6 +154,7 @@ fn reports_that_do_not_count_say_why() {
     }
     assert_eq!(check(&state, &good, 12), Err(ReportError::Obsolete));
     assert_eq!(check(&state, &of(1, 2), 12), Err(ReportError::Future));
+    assert_eq!(check(&state, &of(7, 1), 12), Err(ReportError::Obsolete));
 }
 
 #[test]
@@ -186,10 +193,10 @@ fn accusations_that_cannot_be_are_refused() {
 fn a_proof_is_of_this_chain_scheme_attempt_digest_and_key() {
     let (root, state) = (Root::new(5), begun(4, 3));
     let good = root.ready(party(1), SCHEME, 1, PUBLIC);
-    let KeygenOutcome::Ready { result, proof } = good.outcome.clone() else {
+    let AttemptOutcome::Ready { result, proof } = good.outcome.clone() else {
         unreachable!()
     };
-    let bad = |report: &KeygenReport| {
+    let bad = |report: &AttemptReport| {
         assert_eq!(
             state.check_report(&GENESIS, report, 12),
             Err(ReportError::BadProof)
@@ -199,8 +206,8 @@ fn a_proof_is_of_this_chain_scheme_attempt_digest_and_key() {
         state.check_report(&Genesis([9; 32]), &good, 12),
         Err(ReportError::BadProof)
     );
-    let with = |result, proof| KeygenReport {
-        outcome: KeygenOutcome::Ready { result, proof },
+    let with = |result, proof| AttemptReport {
+        outcome: AttemptOutcome::Ready { result, proof },
         ..good.clone()
     };
     let mut other = result;
@@ -215,16 +222,17 @@ fn a_proof_is_of_this_chain_scheme_attempt_digest_and_key() {
     bad(&with(other, proof));
     bad(&with(result, Signature::Bip340([1; 64])));
     bad(&with(result, Signature::EcdsaSecp256k1([1; 65])));
-    bad(&KeygenReport {
+    bad(&AttemptReport {
         scheme: Scheme::EcdsaCggmp24,
         ..good.clone()
     });
-    bad(&KeygenReport {
+    bad(&AttemptReport {
         scheme: Scheme::EcdsaP256,
         ..good.clone()
     });
     // That of an earlier attempt.
-    let KeygenOutcome::Ready { proof, .. } = root.ready(party(1), SCHEME, 9, PUBLIC).outcome else {
+    let AttemptOutcome::Ready { proof, .. } = root.ready(party(1), SCHEME, 9, PUBLIC).outcome
+    else {
         unreachable!()
     };
     bad(&with(result, proof));
@@ -241,16 +249,23 @@ fn an_attempt_that_t_survived_goes_on_without_the_silent_and_with_the_same_thres
         );
     }
     let over = generating(&state).deadline + 1;
-    assert_eq!(state.tick(over - 1, &parameters()), None);
+    assert_eq!(state.tick(over - 1, &parameters(), |_| None), None);
     let notes = tick(&mut state, over);
-    let deadline = over + parameters().keygen_deadline_blocks;
+    let deadline = over + parameters().attempt_deadline_blocks;
     assert_eq!(
         notes,
-        [KeygenNote::Started {
-            attempt: 2,
-            deadline,
-            left_out: vec![party(4)]
-        }]
+        [
+            KeyNote::LeftOut {
+                party: party(4),
+                reason: LeftOutReason::Silent
+            },
+            KeyNote::Started {
+                epoch: 1,
+                attempt: 2,
+                deadline,
+                without: vec![party(4)]
+            }
+        ]
     );
     let next = generating(&state);
     assert_eq!(
@@ -278,18 +293,18 @@ fn an_attempt_that_t_survived_goes_on_without_the_silent_and_with_the_same_thres
 #[test]
 fn when_fewer_than_t_report_nobody_is_left_out_but_everybody_gets_more_time() {
     let (root, mut state) = (Root::new(5), begun(4, 3));
-    let mut time = parameters().keygen_deadline_blocks;
+    let mut time = parameters().attempt_deadline_blocks;
     for attempt in 1..=6 {
         count_at_once(&mut state, &root.ready(party(1), SCHEME, attempt, PUBLIC));
         let over = generating(&state).deadline + 1;
         let notes = tick(&mut state, over);
         assert!(
-            matches!(notes[..], [KeygenNote::Started { .. }]),
+            matches!(notes[..], [KeyNote::Started { .. }]),
             "this is no alert"
         );
         let next = generating(&state);
         assert!(next.left_out.is_empty());
-        time = (time * 2).min(parameters().keygen_deadline_blocks * 16);
+        time = (time * 2).min(parameters().attempt_deadline_blocks * 16);
         assert_eq!((next.attempt, next.deadline), (attempt + 1, over + time));
     }
 }
@@ -361,8 +376,15 @@ fn parties_that_report_different_things_are_told_apart_from_those_that_fail() {
         &root.ready(party(4), SCHEME, 1, Digest([8; 32])),
         12,
     );
-    assert_eq!(notes[0], KeygenNote::Disagreed);
-    assert!(matches!(notes[1], KeygenNote::Started { attempt: 2, .. }));
+    assert_eq!(notes[0], KeyNote::Disagreed);
+    assert_eq!(
+        notes[1],
+        KeyNote::LeftOut {
+            party: party(4),
+            reason: LeftOutReason::Contradicted
+        }
+    );
+    assert!(matches!(notes[2], KeyNote::Started { attempt: 2, .. }));
     // Three of four agree, as many as sign: who contradicts them is left out.
     assert_eq!(generating(&state).left_out, vec![party(4)]);
     assert_eq!(generating(&state).doublings, 0);
@@ -401,14 +423,14 @@ fn more_left_out_than_n_minus_t_raises_the_alert_and_brings_everybody_back() {
     assert_eq!(generating(&state).left_out, [party(4)]);
     // Of the three that are left all are needed: silence of one leaves two reports, fewer than t.
     let notes = attempt(&mut state, 2, 3);
-    assert!(!notes.contains(&KeygenNote::TooManyLeftOut));
+    assert!(!notes.contains(&KeyNote::TooManyLeftOut));
     assert_eq!(generating(&state).left_out, [party(4)]);
-    // Two accusers against the third in an attempt of three.
+    // Two accusers against the third in an attempt of three, of whom one is honest.
     count_at_once(&mut state, &failed(party(1), SCHEME, 3, vec![party(3)]));
     count_at_once(&mut state, &failed(party(2), SCHEME, 3, vec![party(3)]));
     let over = generating(&state).deadline + 1;
     let notes = tick(&mut state, over);
-    assert_eq!(notes[0], KeygenNote::TooManyLeftOut);
+    assert_eq!(notes[1], KeyNote::TooManyLeftOut);
     let next = generating(&state);
     assert!(next.left_out.is_empty());
     assert_eq!(next.committee, committee(4, 3));
@@ -452,7 +474,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     proptest::collection::vec(event, 0..60)
 }
 
-fn report_of(event: &Event, attempt: u32) -> Option<KeygenReport> {
+fn report_of(event: &Event, attempt: u32) -> Option<AttemptReport> {
     Some(match event {
         Event::Ready {
             server,
@@ -472,7 +494,7 @@ fn report_of(event: &Event, attempt: u32) -> Option<KeygenReport> {
         Event::Forged { server } => {
             let mut report = Root::new(5).ready(party(*server), SCHEME, attempt, PUBLIC);
             report.outcome = match report.outcome {
-                KeygenOutcome::Ready { result, .. } => KeygenOutcome::Ready {
+                AttemptOutcome::Ready { result, .. } => AttemptOutcome::Ready {
                     result,
                     proof: Signature::Bip340([3; 64]),
                 },
@@ -484,7 +506,7 @@ fn report_of(event: &Event, attempt: u32) -> Option<KeygenReport> {
     })
 }
 
-fn check_generating(state: &Generating, target: &entropy_shared::Committee) {
+fn check_generating(state: &Attempt, target: &entropy_shared::Committee) {
     assert_eq!(state.target, *target, "a target does not change");
     assert_eq!(
         state.committee.threshold(),
@@ -492,13 +514,13 @@ fn check_generating(state: &Generating, target: &entropy_shared::Committee) {
         "leaving out never lowers the threshold"
     );
     assert!(
-        state.left_out.len() <= usize::from(target.size() - target.threshold()),
+        state.without().count() <= usize::from(target.size() - target.threshold()),
         "at most n - t are left out"
     );
     let expected: Vec<PartyId> = target
         .parties()
         .iter()
-        .filter(|party| !state.left_out.contains(party))
+        .filter(|party| state.without().all(|other| other != *party))
         .copied()
         .collect();
     assert_eq!(
@@ -540,18 +562,18 @@ proptest! {
         let mut state = begin(target.clone(), START, &parameters()).state;
         let mut now = START;
         // What the chain was told in this attempt by reports that it counted.
-        let mut told: Vec<KeygenReport> = Vec::new();
+        let mut told: Vec<AttemptReport> = Vec::new();
         for event in &events {
             let before = state.clone();
             let attempt = match &before {
                 KeyState::Generating(generating) => generating.attempt,
                 KeyState::Active(key) => key.attempt,
-                KeyState::Absent => unreachable!(),
+                KeyState::Absent | KeyState::Resharing { .. } => unreachable!(),
             };
             let transition = match report_of(event, attempt) {
                 Some(report) => {
                     let check = state.check_report(&GENESIS, &report, now);
-                    let result = state.report(&GENESIS, &report, now, &parameters());
+                    let result = state.report(&GENESIS, &report, now, &parameters(), |_| None);
                     prop_assert_eq!(check, result.as_ref().map(|_| ()).map_err(|error| *error), "check and report agree");
                     if result.is_ok() {
                         prop_assert!(!matches!(event, Event::Forged { .. }), "no forged proof counts");
@@ -563,7 +585,7 @@ proptest! {
                 None => {
                     let Event::Wait { blocks } = event else { unreachable!() };
                     now += blocks;
-                    state.tick(now, &parameters())
+                    state.tick(now, &parameters(), |_| None)
                 }
             };
             if let Some(transition) = transition {
@@ -586,7 +608,7 @@ proptest! {
                     prop_assert_eq!((key.attempt, key.epoch), (old.attempt, old.epoch));
                     prop_assert_eq!(told.len(), usize::from(key.committee.size()), "every party has reported");
                     for report in &told {
-                        let KeygenOutcome::Ready { result, proof } = &report.outcome else {
+                        let AttemptOutcome::Ready { result, proof } = &report.outcome else {
                             return Err(TestCaseError::fail("a failure was reported"));
                         };
                         prop_assert_eq!((result.root_key, result.public_digest), (key.root_key, key.public_digest));
@@ -594,7 +616,7 @@ proptest! {
                         let digest = entropy_shared::canonical::proof_digest(&GENESIS, SCHEME, 1, key.attempt, &key.public_digest);
                         let owner = [5, 6].map(Root::new).into_iter().find(|root| root.key() == key.root_key).unwrap();
                         let final_key = owner.final_key(SCHEME, &id, &Default::default());
-                        prop_assert_eq!(proof.verify(&final_key, &digest), Ok(()));
+                        prop_assert_eq!(proof.verify(&final_key, &digest.0), Ok(()));
                     }
                 }
                 _ => return Err(TestCaseError::fail("a key generation that has begun does not vanish")),

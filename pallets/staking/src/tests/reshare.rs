@@ -1,0 +1,174 @@
+//! How shares pass to another committee when validators come and go, and to the same one for a refresh.
+
+use entropy_shared::{Committee, Parameters, Scheme, traits::Network};
+use frame_support::{assert_noop, assert_ok};
+
+use crate::{Error, Event, Reviews, mock::*};
+
+const SCHEME: Scheme = Scheme::SchnorrTaproot;
+
+/// Servers 1 to 4 hold the key; servers 5 and 6 are bound.
+fn with_key() -> sp_io::TestExternalities {
+    let mut ext = new_ext_with(Parameters {
+        schemes: [SCHEME].into_iter().collect(),
+        committee_max: 4,
+        session_blocks: 10,
+        ..parameters()
+    });
+    ext.execute_with(|| {
+        form_committee(4);
+        all_ready(SCHEME);
+        bind(5);
+        bind(6);
+    });
+    ext
+}
+
+fn of(numbers: [u8; 4]) -> Committee {
+    Committee::new(numbers.map(server), 3).unwrap()
+}
+
+#[test]
+fn a_session_with_the_same_servers_changes_nothing() {
+    with_key().execute_with(|| {
+        session(&[4, 3, 2, 1]);
+        session(&[6, 5, 4, 3, 2, 1]);
+        assert!(state(SCHEME).attempt().is_none());
+        assert!(!Reviews::<Test>::contains_key(SCHEME));
+    });
+}
+
+#[test]
+fn a_validator_that_leaves_is_replaced_and_the_key_stays() {
+    with_key().execute_with(|| {
+        let before = StakingExtension::active_key(SCHEME).unwrap();
+        session(&[2, 3, 4, 5, 6]);
+        assert_eq!(attempt(SCHEME).target, of([2, 3, 4, 5]));
+        assert_eq!(
+            StakingExtension::active_key(SCHEME),
+            Some(before.clone()),
+            "the old holders sign"
+        );
+        // Both committees talk to each other.
+        let sees = |viewer: u8, other: u8| {
+            let view = StakingExtension::view(&server(viewer), vec![]);
+            view.peers.iter().any(|info| info.server == server(other))
+        };
+        assert!(sees(1, 5) && sees(5, 1) && !sees(6, 1) && !sees(1, 6));
+        // Until the end nobody may go.
+        for number in [1, 5] {
+            assert_noop!(
+                StakingExtension::unbind_server(RuntimeOrigin::signed(stash(number))),
+                Error::<Test>::ServerInUse
+            );
+        }
+        all_ready(SCHEME);
+        let after = StakingExtension::active_key(SCHEME).unwrap();
+        assert_eq!((after.root_key, after.epoch), (before.root_key, 2));
+        assert_eq!(after.committee, of([2, 3, 4, 5]));
+        assert_ok!(StakingExtension::unbind_server(RuntimeOrigin::signed(
+            stash(1)
+        )));
+    });
+}
+
+#[test]
+fn a_session_during_a_reshare_is_looked_at_when_it_has_ended() {
+    with_key().execute_with(|| {
+        session(&[2, 3, 4, 5]);
+        session(&[3, 4, 5, 6]);
+        assert_eq!(attempt(SCHEME).target, of([2, 3, 4, 5]));
+        all_ready(SCHEME);
+        run_to(now() + 1);
+        assert_eq!(attempt(SCHEME).target, of([3, 4, 5, 6]));
+    });
+}
+
+#[test]
+fn more_than_n_minus_t_leave_in_steps() {
+    with_key().execute_with(|| {
+        session(&[3, 4, 5, 6]);
+        let kept = attempt(SCHEME).target;
+        let stayed = [1, 2, 3, 4]
+            .into_iter()
+            .filter(|number| kept.contains(&server(*number)))
+            .count();
+        assert_eq!((stayed, kept.size()), (3, 4));
+        all_ready(SCHEME);
+        session(&[3, 4, 5, 6]);
+        assert_eq!(attempt(SCHEME).target, of([3, 4, 5, 6]));
+    });
+}
+
+#[test]
+fn too_few_servers_is_a_state_and_no_halt() {
+    with_key().execute_with(|| {
+        for number in [5, 6] {
+            assert_ok!(StakingExtension::unbind_server(RuntimeOrigin::signed(
+                stash(number)
+            )));
+        }
+        session(&[1, 2, 3]);
+        assert!(state(SCHEME).attempt().is_none());
+        assert!(StakingExtension::active_key(SCHEME).is_some());
+        assert_eq!(events(), [Event::NotEnoughServers { scheme: SCHEME }]);
+        // It is said once a session.
+        run_to(now() + 5);
+        assert!(events().is_empty());
+    });
+}
+
+#[test]
+fn root_asks_for_a_refresh_and_gives_a_reshare_up() {
+    with_key().execute_with(|| {
+        let root = RuntimeOrigin::root;
+        assert_noop!(
+            StakingExtension::refresh(root(), Scheme::EcdsaP256),
+            Error::<Test>::NoActiveKey
+        );
+        assert_noop!(
+            StakingExtension::stop_reshare(root(), SCHEME),
+            Error::<Test>::NoReshare
+        );
+        assert_ok!(StakingExtension::refresh(root(), SCHEME));
+        run_to(now() + 1);
+        assert_eq!(
+            (attempt(SCHEME).target, attempt(SCHEME).epoch),
+            (of([1, 2, 3, 4]), 2)
+        );
+        assert_noop!(
+            StakingExtension::refresh(root(), SCHEME),
+            Error::<Test>::NoActiveKey
+        );
+        assert_ok!(StakingExtension::stop_reshare(root(), SCHEME));
+        run_to(now() + 3);
+        assert_eq!(StakingExtension::active_key(SCHEME).unwrap().epoch, 1);
+        assert!(state(SCHEME).attempt().is_none());
+        assert_ok!(StakingExtension::refresh(root(), SCHEME));
+        run_to(now() + 1);
+        assert_eq!(attempt(SCHEME).attempt, 2, "no attempt comes twice");
+        all_ready(SCHEME);
+        assert_eq!(StakingExtension::active_key(SCHEME).unwrap().epoch, 2);
+    });
+}
+
+#[test]
+fn shares_are_refreshed_every_so_many_sessions() {
+    with_key().execute_with(|| {
+        let parameters = Parameters {
+            refresh_sessions: 2,
+            ..StakingExtension::parameters()
+        };
+        assert_ok!(StakingExtension::set_parameters(
+            RuntimeOrigin::root(),
+            parameters
+        ));
+        let since = StakingExtension::active_key(SCHEME).unwrap().since;
+        session(&[1, 2, 3, 4]);
+        assert!(state(SCHEME).attempt().is_none());
+        run_to(since + 20);
+        assert!(state(SCHEME).attempt().is_none(), "only with a session");
+        session(&[1, 2, 3, 4]);
+        assert_eq!(attempt(SCHEME).target, of([1, 2, 3, 4]));
+    });
+}
