@@ -143,19 +143,20 @@ pub fn result_bytes(
     )
 }
 
-/// What a server's account signs to say that it does not sign a request.
+/// What a server's account signs to say that it, as a holder of this epoch, does not sign a request.
 ///
 /// `valid_until` is the last block in which the refusal may be included.
 pub fn refusal_bytes(
     genesis: &Genesis,
     server: &PartyId,
     request: &RequestId,
+    epoch: Epoch,
     refusal: &Refusal,
     valid_until: BlockNumber,
 ) -> [u8; 32] {
     tagged_hash(
         "entropy/refuse-request/v1",
-        &(genesis, server, request, refusal, valid_until),
+        &(genesis, server, request, epoch, refusal, valid_until),
     )
 }
 

@@ -73,7 +73,7 @@ impl<T: Config> WeightInfo for HandMade<T> {
     fn close() -> Weight {
         let programs = u64::from(MAX_PROGRAMS);
         let requests = u64::from(MAX_OPEN_PER_KEY);
-        ref_time(2 * BASE + RECORD + requests * BASE, 0).saturating_add(
+        ref_time(2 * BASE + RECORD + 4 * requests * BASE, 0).saturating_add(
             T::DbWeight::get()
                 .reads_writes(6 + programs + 5 * requests, 6 + programs + 5 * requests),
         )

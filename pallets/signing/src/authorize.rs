@@ -5,7 +5,7 @@
 //! What may come true later is *unknown*, because the pool bans what is *invalid* for half an hour.
 
 use entropy_shared::{
-    BlockNumber, PartyId, RequestId, Signature,
+    BlockNumber, Epoch, PartyId, RequestId, Signature,
     canonical::{ValidityError, blocks_left, refusal_bytes, result_bytes},
     lifecycle::request::{Refusal, RefusalError, ResultError},
     traits::Network,
@@ -70,6 +70,7 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn authorize_refusal(
         _source: TransactionSource,
         request: &RequestId,
+        epoch: &Epoch,
         refusal: &Refusal,
         server: &PartyId,
         valid_until: &BlockNumber,
@@ -83,10 +84,10 @@ impl<T: Config> Pallet<T> {
             T::Network::active_key(stored.record.scheme).ok_or(UnknownTransaction::CannotLookup)?;
         stored
             .record
-            .check_refusal(server, refusal, &holders, now)
+            .check_refusal(server, *epoch, refusal, &holders, now)
             .map_err(refusal_error)?;
         let genesis = T::Network::genesis();
-        let message = refusal_bytes(&genesis, server, request, refusal, *valid_until);
+        let message = refusal_bytes(&genesis, server, request, *epoch, refusal, *valid_until);
         if !has_signed(server, &message, server_signature) {
             return Err(InvalidTransaction::BadProof.into());
         }
@@ -110,7 +111,10 @@ fn has_signed(server: &PartyId, message: &[u8; 32], signature: &[u8; 64]) -> boo
 
 fn refusal_error(error: RefusalError) -> TransactionValidityError {
     match error {
-        RefusalError::NotOpen | RefusalError::Repeated => InvalidTransaction::Stale.into(),
+        RefusalError::Future => UnknownTransaction::CannotLookup.into(),
+        RefusalError::NotOpen | RefusalError::Obsolete | RefusalError::Repeated => {
+            InvalidTransaction::Stale.into()
+        }
         RefusalError::NotAHolder => InvalidTransaction::BadSigner.into(),
         RefusalError::BadAccusation => InvalidTransaction::Custom(BAD_ACCUSATION).into(),
     }

@@ -1,6 +1,9 @@
 //! What holds in every state of the pallet, for tests and for those who inspect a live chain.
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 
 use entropy_shared::{Balance, lifecycle::request::RequestState, view::OpenRequest};
 use frame_support::{
@@ -9,7 +12,7 @@ use frame_support::{
 };
 
 use crate::{
-    Config, Due, Ended, EndedPlaces, HoldReason, OpenOfKey, OpenOfRequester, OpenPages,
+    Config, Due, DueFrom, Ended, EndedPlaces, HoldReason, OpenOfKey, OpenOfRequester, OpenPages,
     PageLengths, Pallet, Requests,
 };
 
@@ -69,8 +72,9 @@ impl<T: Config> Pallet<T> {
             .collect();
         ensure!(real == lengths[..], "pages are as long as noted");
         ensure!(
-            OpenPages::<T>::iter_keys().all(|page| (page as usize) < lengths.len()),
-            "there are no other pages"
+            OpenPages::<T>::iter()
+                .all(|(page, open)| (page as usize) < lengths.len() && !open.is_empty()),
+            "there are no other pages, and no empty ones"
         );
         ensure!(
             OpenOfKey::<T>::iter().all(|(key, ids)| of_key.get(&key) == Some(&ids.len())),
@@ -84,10 +88,24 @@ impl<T: Config> Pallet<T> {
             Due::<T>::iter().all(|(block, ids)| due.get(&block) == Some(&ids.len())),
             "blocks list the open requests that expire in them and no others"
         );
+        let from = DueFrom::<T>::get();
+        ensure!(
+            Due::<T>::iter_keys().all(|block| block >= from),
+            "no block's list of due requests is passed over"
+        );
         let places = EndedPlaces::<T>::get();
         ensure!(
             places.end.checked_sub(places.first) == Some(ended),
             "every request that has ended waits for its removal"
+        );
+        ensure!(
+            Ended::<T>::iter_keys().count() as u64 == ended,
+            "the queue has no other places"
+        );
+        let distinct: BTreeSet<_> = Ended::<T>::iter_values().map(|(id, _)| id).collect();
+        ensure!(
+            distinct.len() as u64 == ended,
+            "a request waits for its removal once"
         );
         for place in places.first..places.end {
             let id = Ended::<T>::get(place).map(|(id, _)| id);

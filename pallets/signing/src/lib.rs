@@ -30,7 +30,7 @@ pub mod pallet {
     use alloc::vec::Vec;
 
     use entropy_shared::{
-        AccountId, Balance, BlockNumber, DigestError, KeyId, PartyId, RequestId, Signature,
+        AccountId, Balance, BlockNumber, DigestError, Epoch, KeyId, PartyId, RequestId, Signature,
         derivation::DerivationError,
         lifecycle::request::{
             self, CancelError, OpenError, Refusal, RefusalError, RequestContent, RequestFailure,
@@ -143,7 +143,8 @@ pub mod pallet {
 
     /// How many open requests each account has.
     #[pallet::storage]
-    pub type OpenOfRequester<T: Config> = StorageMap<_, Identity, AccountId, u32, ValueQuery>;
+    pub type OpenOfRequester<T: Config> =
+        StorageMap<_, Blake2_128Concat, AccountId, u32, ValueQuery>;
 
     /// The open requests that expire in each block.
     #[pallet::storage]
@@ -244,14 +245,20 @@ pub mod pallet {
         TooManyOpenForRequester,
         /// No request with this id is kept.
         UnknownRequest,
-        /// The request has its signature already, or has expired.
+        /// The request has ended: it was signed, expired, failed or was cancelled.
         NotOpen,
         /// The signature does not verify: it must be of the request's digest under its final key.
         BadSignature,
         /// Only who asked can cancel a request.
         NotRequester,
-        /// The refusal does not count; nothing that was authorised is refused so.
-        RefusalRefused,
+        /// A refusal is of the present epoch of the key's scheme.
+        WrongEpoch,
+        /// Only a server that holds a share of the root key can refuse a request.
+        NotAHolder,
+        /// A server refuses a request once.
+        AlreadyRefused,
+        /// A server blames other holders than itself, each once.
+        BadAccusation,
     }
 
     #[pallet::hooks]
@@ -351,9 +358,9 @@ pub mod pallet {
 
         /// Counts that a holder of the root key will not or cannot sign a request. Free: it carries the server's own signature.
         ///
-        /// When fewer than a threshold of the holders are left, the request has failed. A general transaction;
-        /// `server_signature` is the server's over `entropy_shared::canonical::refusal_bytes`, `valid_until` at most 64 blocks
-        /// ahead. A refusal that does not count is refused before it is included.
+        /// When fewer than a threshold of the holders are left, the request has failed. A refusal counts in its `epoch` only.
+        /// A general transaction; `server_signature` is the server's over `entropy_shared::canonical::refusal_bytes`,
+        /// `valid_until` at most 64 blocks ahead. A refusal that does not count is refused before it is included.
         #[pallet::call_index(5)]
         #[pallet::weight((T::WeightInfo::refuse(), DispatchClass::Operational))]
         #[pallet::authorize(Pallet::<T>::authorize_refusal)]
@@ -361,6 +368,7 @@ pub mod pallet {
         pub fn refuse(
             origin: OriginFor<T>,
             request: RequestId,
+            epoch: Epoch,
             refusal: Refusal,
             server: PartyId,
             valid_until: BlockNumber,
@@ -372,11 +380,11 @@ pub mod pallet {
             let now = Self::now();
             let stored = Requests::<T>::get(request).ok_or(Error::<T>::UnknownRequest)?;
             let holders =
-                T::Network::active_key(stored.record.scheme).ok_or(Error::<T>::RefusalRefused)?;
+                T::Network::active_key(stored.record.scheme).ok_or(Error::<T>::NoRootKey)?;
             let record = stored
                 .record
                 .clone()
-                .refuse(server, refusal.clone(), &holders, now)
+                .refuse(server, epoch, refusal.clone(), &holders, now)
                 .map_err(Error::<T>::from)?;
             Self::deposit_event(Event::Refused {
                 id: request,
@@ -471,11 +479,12 @@ pub mod pallet {
                     continue;
                 };
                 let record = stored.record.clone().close(now);
+                let event = match record.failure().cloned() {
+                    Some(failure) => Event::Failed { id, failure },
+                    None => Event::Expired { id },
+                };
                 Self::end(id, StoredRequest { record, ..stored }, now);
-                Self::deposit_event(Event::Failed {
-                    id,
-                    failure: RequestFailure::KeyClosed,
-                });
+                Self::deposit_event(event);
             }
         }
     }
@@ -518,9 +527,10 @@ pub mod pallet {
         fn from(error: RefusalError) -> Self {
             match error {
                 RefusalError::NotOpen => Self::NotOpen,
-                RefusalError::NotAHolder | RefusalError::Repeated | RefusalError::BadAccusation => {
-                    Self::RefusalRefused
-                }
+                RefusalError::Future | RefusalError::Obsolete => Self::WrongEpoch,
+                RefusalError::NotAHolder => Self::NotAHolder,
+                RefusalError::Repeated => Self::AlreadyRefused,
+                RefusalError::BadAccusation => Self::BadAccusation,
             }
         }
     }

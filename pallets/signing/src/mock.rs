@@ -89,6 +89,14 @@ parameter_types! {
     pub static Holders: Vec<u8> = vec![1, 2, 3];
     /// How many requests one account can have open.
     pub static PerRequester: u32 = 1_000;
+    /// How many requests one key can have open.
+    pub static OpenPerKey: u32 = PER_KEY;
+    /// What is held for a request.
+    pub static RequestDeposit: u128 = DEPOSIT;
+    /// What is burnt for a request.
+    pub static RequestFee: u128 = FEE;
+    /// How long an ended request is kept.
+    pub static RequestRetention: u32 = RETENTION;
 }
 
 pub struct World;
@@ -101,10 +109,10 @@ impl Network for World {
     fn parameters() -> Parameters {
         Parameters {
             request_expiry_blocks: EXPIRY,
-            request_retention_blocks: RETENTION,
-            request_deposit: DEPOSIT,
-            request_fee: FEE,
-            max_open_per_key: PER_KEY,
+            request_retention_blocks: RequestRetention::get(),
+            request_deposit: RequestDeposit::get(),
+            request_fee: RequestFee::get(),
+            max_open_per_key: OpenPerKey::get(),
             max_open_per_requester: PerRequester::get(),
             ..Parameters::default()
         }
@@ -195,6 +203,10 @@ pub(crate) fn new_ext() -> sp_io::TestExternalities {
     Epoch::set(1);
     Holders::set(vec![1, 2, 3]);
     PerRequester::set(1_000);
+    OpenPerKey::set(PER_KEY);
+    RequestDeposit::set(DEPOSIT);
+    RequestFee::set(FEE);
+    RequestRetention::set(RETENTION);
     let mut ext = sp_io::TestExternalities::from(genesis.build_storage().unwrap());
     ext.execute_with(|| System::set_block_number(1));
     ext
@@ -264,17 +276,35 @@ pub(crate) fn request_for(
     })
 }
 
-/// The call by which server `number` refuses a request, signed by server `signer`.
+/// The call by which server `number` refuses a request in the present epoch, signed by server `signer`.
 pub(crate) fn refuse_call(
     request: RequestId,
     refusal: Refusal,
     number: u8,
     signer: u8,
 ) -> RuntimeCall {
+    refuse_call_in(Epoch::get(), request, refusal, number, signer)
+}
+
+pub(crate) fn refuse_call_in(
+    epoch: u32,
+    request: RequestId,
+    refusal: Refusal,
+    number: u8,
+    signer: u8,
+) -> RuntimeCall {
     let valid_until = now() + 5;
-    let message = refusal_bytes(&GENESIS, &server(number), &request, &refusal, valid_until);
+    let message = refusal_bytes(
+        &GENESIS,
+        &server(number),
+        &request,
+        epoch,
+        &refusal,
+        valid_until,
+    );
     signing::Call::refuse {
         request,
+        epoch,
         refusal,
         server: server(number),
         valid_until,

@@ -16,9 +16,15 @@ use crate::{
 
 impl<T: Config> Pallet<T> {
     /// The open requests, oldest first; at most [`Config::MaxOpenRequests`].
+    ///
+    /// Those whose time is over are left out, whether or not a block has had room to give them up.
     pub fn open_requests() -> Vec<OpenRequest> {
+        let now = Self::now();
         let pages = PageLengths::<T>::get().len() as u32;
-        let mut open: Vec<_> = (0..pages).flat_map(OpenPages::<T>::get).collect();
+        let mut open: Vec<_> = (0..pages)
+            .flat_map(OpenPages::<T>::get)
+            .filter(|request| now < request.expires)
+            .collect();
         open.sort_by_key(|request| (request.submitted, request.id));
         open
     }

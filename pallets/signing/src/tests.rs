@@ -1,6 +1,7 @@
 //! Every behaviour and every error of the pallet, and those who would cheat it.
 
 mod endings;
+mod random;
 mod requests;
 mod results;
 

@@ -257,9 +257,20 @@ fn server_call(dice: &mut Dice) -> Option<RuntimeCall> {
 fn refuse_call(who: Sr25519Keyring, request: RequestId, refusal: Refusal) -> RuntimeCall {
     let valid_until = System::block_number() + 10;
     let genesis = StakingExtension::genesis();
-    let message = refusal_bytes(&genesis, &party(who), &request, &refusal, valid_until);
+    let epoch = pallet_entropy_signing::Pallet::<Runtime>::record(&request)
+        .and_then(|record| key_state(record.scheme).active().map(|key| key.epoch))
+        .unwrap_or_default();
+    let message = refusal_bytes(
+        &genesis,
+        &party(who),
+        &request,
+        epoch,
+        &refusal,
+        valid_until,
+    );
     pallet_entropy_signing::Call::refuse {
         request,
+        epoch,
         refusal,
         server: party(who),
         valid_until,

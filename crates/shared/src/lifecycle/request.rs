@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 use codec::{Compact, Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
-use core::fmt;
+use core::{cmp::Ordering, fmt};
 use scale_info::TypeInfo;
 
 use crate::{
@@ -195,6 +195,10 @@ impl core::error::Error for ResultError {}
 pub enum RefusalError {
     /// The request has ended.
     NotOpen,
+    /// It is of an epoch that has not begun here: another node may know it already.
+    Future,
+    /// It is of an epoch whose holders have been replaced.
+    Obsolete,
     /// The server is not among the present holders of the root key.
     NotAHolder,
     /// The server has refused already.
@@ -207,6 +211,8 @@ impl fmt::Display for RefusalError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotOpen => "the request is not open",
+            Self::Future => "the epoch that it is of has not begun",
+            Self::Obsolete => "the epoch that it is of is over",
             Self::NotAHolder => "the server holds no share of the root key",
             Self::Repeated => "the server has refused already",
             Self::BadAccusation => "it blames itself, a stranger, or somebody twice",
@@ -327,16 +333,24 @@ impl RequestRecord {
         Ok(self)
     }
 
-    /// Whether this server's refusal counts now, while `holders` hold the root key.
+    /// Whether this server's refusal, made as a holder of `epoch`, counts now, while `holders` hold the root key.
+    ///
+    /// One of an earlier epoch never counts: otherwise anybody could repeat it after the change of holders that forgot it.
     pub fn check_refusal(
         &self,
         server: &PartyId,
+        epoch: Epoch,
         refusal: &Refusal,
         holders: &ActiveKey,
         now: BlockNumber,
     ) -> Result<(), RefusalError> {
         if !self.is_open(now) {
             return Err(RefusalError::NotOpen);
+        }
+        match epoch.cmp(&holders.epoch) {
+            Ordering::Greater => return Err(RefusalError::Future),
+            Ordering::Less => return Err(RefusalError::Obsolete),
+            Ordering::Equal => {}
         }
         if !holders.committee.contains(server) {
             return Err(RefusalError::NotAHolder);
@@ -366,11 +380,12 @@ impl RequestRecord {
     pub fn refuse(
         mut self,
         server: PartyId,
+        epoch: Epoch,
         refusal: Refusal,
         holders: &ActiveKey,
         now: BlockNumber,
     ) -> Result<Self, RefusalError> {
-        self.check_refusal(&server, &refusal, holders, now)?;
+        self.check_refusal(&server, epoch, &refusal, holders, now)?;
         if self.refusals.epoch != holders.epoch {
             self.refusals = Refusals {
                 epoch: holders.epoch,
@@ -410,15 +425,16 @@ impl RequestRecord {
         Ok(self)
     }
 
-    /// Ends the request because its key is closed; unchanged if it has ended already.
-    pub fn close(mut self, now: BlockNumber) -> Self {
-        if self.state == RequestState::Open {
-            self.state = RequestState::Failed {
+    /// Ends the request because its key is closed, as expired if its time is over; unchanged if it has ended already.
+    pub fn close(self, now: BlockNumber) -> Self {
+        let mut record = self.expire(now);
+        if record.state == RequestState::Open {
+            record.state = RequestState::Failed {
                 failure: RequestFailure::KeyClosed,
                 at: now,
             };
         }
-        self
+        record
     }
 
     /// Gives the request up if its time is over; unchanged otherwise.

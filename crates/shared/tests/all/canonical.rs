@@ -128,8 +128,8 @@ fn signed_bytes_are_golden() {
         accused: vec![party(10)],
     };
     assert_eq!(
-        refusal_bytes(&GENESIS, &SERVER, &RequestId([9; 32]), &refusal, 77),
-        hex32("3119e7647394b2c1788977a6dffad154f9f003a2c129e747331f5a81c501b3a6")
+        refusal_bytes(&GENESIS, &SERVER, &RequestId([9; 32]), 5, &refusal, 77),
+        hex32("b649520522aea8f84344aec0d9446db60ab204c358c24569a56864b5c215d13a")
     );
     assert_eq!(
         proof_digest(&GENESIS, Scheme::EcdsaCggmp24, 1, 2, &Digest([6; 32])).0,

@@ -2,7 +2,9 @@
 
 use entropy_shared::{
     AccountId, DerivationError, DerivationPath, Digest, DigestError, Hasher, KeyId, RequestId,
-    Scheme, Signature, SignatureError, TaprootTweak,
+    Scheme, Signature, SignatureError, TaprootTweak, VerifyingKey,
+    derivation::derive,
+    digest::signed_bytes,
     lifecycle::{
         key::ActiveKey,
         registry::{KeyRecord, Requesters},
@@ -15,7 +17,10 @@ use entropy_shared::{
 };
 use proptest::prelude::*;
 
-use crate::support::{GENESIS, Root, committee, parameters, party};
+use crate::{
+    signature::ed25519,
+    support::{GENESIS, Root, committee, parameters, party},
+};
 
 const OWNER: AccountId = AccountId([2; 32]);
 const NOW: u32 = 100;
@@ -23,9 +28,7 @@ const NOW: u32 = 100;
 fn key(scheme: Scheme, root: &Root) -> (KeyId, KeyRecord) {
     let id = KeyId::of(&GENESIS, scheme, &OWNER, &[0; 32]);
     let path = DerivationPath::default();
-    let verifying_key = entropy_shared::derivation::derive(scheme, &root.key(), &id, &path)
-        .unwrap()
-        .key;
+    let verifying_key = derive(scheme, &root.key(), &id, &path).unwrap().key;
     (
         id,
         KeyRecord {
@@ -323,7 +326,7 @@ fn more_than_n_minus_t_refusals_fail_a_request_with_what_most_of_them_say() {
         accused: accused.iter().copied().map(party).collect(),
     };
     let refuse = |record: RequestRecord, number, refusal: &Refusal, epoch| {
-        record.refuse(party(number), refusal.clone(), &holders(epoch), NOW)
+        record.refuse(party(number), epoch, refusal.clone(), &holders(epoch), NOW)
     };
     assert_eq!(
         refuse(record.clone(), 5, &cannot(&[]), 1),
@@ -358,6 +361,125 @@ fn more_than_n_minus_t_refusals_fail_a_request_with_what_most_of_them_say() {
     );
 }
 
+#[test]
+fn a_refusal_counts_in_its_epoch_only() {
+    let record = opened(Scheme::SchnorrTaproot, &Root::new(5));
+    let refuse = |record: &RequestRecord, number, said, epoch| {
+        let refusal = Refusal::ProgramRefused;
+        record
+            .clone()
+            .refuse(party(number), said, refusal, &holders(epoch), NOW)
+    };
+    assert_eq!(refuse(&record, 1, 2, 1), Err(RefusalError::Future));
+    let once = refuse(&record, 1, 1, 1).unwrap();
+    // The change of holders forgets it with the next refusal; nobody brings it back.
+    assert_eq!(refuse(&once, 1, 1, 2), Err(RefusalError::Obsolete));
+    let anew = refuse(&once, 2, 2, 2).unwrap();
+    assert_eq!(refuse(&anew, 1, 1, 2), Err(RefusalError::Obsolete));
+    // The same party may say the same again as one of the new holders.
+    let failed = refuse(&anew, 1, 2, 2).unwrap();
+    assert!(failed.failure().is_some());
+}
+
+#[test]
+fn the_reason_of_a_failure_is_what_most_say_or_the_first_of_several() {
+    let none = || Refusal::CannotSign { accused: vec![] };
+    let reason_of = |said: &[Refusal]| {
+        let wide = ActiveKey {
+            committee: committee(6, 6 - (said.len() as u16 - 1)),
+            ..holders(1)
+        };
+        let record = opened(Scheme::SchnorrTaproot, &Root::new(5));
+        let record = said
+            .iter()
+            .zip(1..)
+            .fold(record, |record, (refusal, number)| {
+                record
+                    .refuse(party(number), 1, refusal.clone(), &wide, NOW)
+                    .unwrap()
+            });
+        match record.failure() {
+            Some(RequestFailure::Refused { reason, .. }) => reason.clone(),
+            other => panic!("too few are left, but it stands as {other:?}"),
+        }
+    };
+    use Refusal::{NotAuthorised, ProgramRefused, ProgramsNotSupported};
+    assert_eq!(reason_of(&[ProgramRefused]), ProgramRefused);
+    assert_eq!(reason_of(&[none(), none(), NotAuthorised]), none());
+    assert_eq!(
+        reason_of(&[none(), ProgramRefused, ProgramsNotSupported]),
+        ProgramsNotSupported
+    );
+    assert_eq!(
+        reason_of(&[none(), NotAuthorised, none(), NotAuthorised]),
+        NotAuthorised
+    );
+}
+
+#[test]
+fn a_key_that_is_closed_ends_what_is_open_and_gives_up_what_is_over() {
+    let record = opened(Scheme::SchnorrTaproot, &Root::new(5));
+    let last = record.expires - 1;
+    let closed = record.clone().close(last);
+    assert_eq!(
+        closed.state,
+        RequestState::Failed {
+            failure: RequestFailure::KeyClosed,
+            at: last
+        }
+    );
+    assert_eq!(closed.clone().close(last + 1), closed);
+    let over = record.expires;
+    assert_eq!(record.close(over).state, RequestState::Expired { at: over });
+}
+
+#[test]
+fn ed25519_signs_a_whole_message_or_the_digest_that_the_hasher_makes() {
+    use curve25519_dalek::{EdwardsPoint, Scalar};
+    let scheme = Scheme::SchnorrEd25519;
+    let secret = Scalar::from(42u8);
+    let root = EdwardsPoint::mul_base(&secret).compress().to_bytes();
+    let root = VerifyingKey::Ed25519(root);
+    let id = KeyId::of(&GENESIS, scheme, &OWNER, &[0; 32]);
+    let (_, taproot) = key(Scheme::SchnorrTaproot, &Root::new(5));
+    for (hasher, message) in [
+        (Hasher::Identity, vec![]),
+        (Hasher::Identity, vec![7; 32]),
+        (Hasher::Identity, vec![7; 8_192]),
+        (Hasher::Sha256, vec![7; 100]),
+    ] {
+        let content = RequestContent {
+            hasher,
+            message: message.clone(),
+            ..content(id)
+        };
+        let registered = KeyRecord {
+            scheme,
+            ..taproot.clone()
+        };
+        let record = open(content, OWNER, &registered, &root, None, NOW, &parameters()).unwrap();
+        let derived = derive(scheme, &root, &id, &record.content.path).unwrap();
+        let child = secret + Scalar::from_canonical_bytes(derived.offset).unwrap();
+        let (of_message, of_digest) = (
+            ed25519::sign(&child, &message).1,
+            ed25519::sign(&child, &record.digest.0).1,
+        );
+        let (right, wrong) = match hasher {
+            Hasher::Identity => (of_message, of_digest),
+            _ => (of_digest, of_message),
+        };
+        assert_eq!(
+            record.check_result(&Signature::Ed25519(wrong), NOW),
+            Err(ResultError::Signature(SignatureError::Invalid))
+        );
+        let answered = record.answer(Signature::Ed25519(right), NOW);
+        assert!(matches!(
+            answered.unwrap().state,
+            RequestState::Signed { .. }
+        ));
+    }
+}
+
 /// What may be done to a request.
 #[derive(Clone, Debug)]
 enum Step {
@@ -367,23 +489,36 @@ enum Step {
     },
     Refuse {
         number: u8,
-        accused: Vec<u8>,
-        epoch: u32,
+        refusal: Refusal,
+        said: u32,
     },
     Cancel {
         by_requester: bool,
     },
+    /// Others hold the root key from now on.
+    NextEpoch,
     Expire,
     Close,
 }
 
+fn refusals() -> impl Strategy<Value = Refusal> {
+    let accused = proptest::collection::vec((1u8..=6).prop_map(party), 0..4);
+    prop_oneof![
+        1 => Just(Refusal::NotAuthorised),
+        1 => Just(Refusal::ProgramsNotSupported),
+        1 => Just(Refusal::ProgramRefused),
+        3 => accused.prop_map(|accused| Refusal::CannotSign { accused }),
+    ]
+}
+
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        2 => (1u32..60).prop_map(Step::Wait),
+        2 => (1u32..30).prop_map(Step::Wait),
         1 => any::<bool>().prop_map(|right| Step::Answer { right }),
-        4 => (1u8..=5, proptest::collection::vec(1u8..=5, 0..3), 1u32..=2)
-            .prop_map(|(number, accused, epoch)| Step::Refuse { number, accused, epoch }),
+        8 => (1u8..=6, refusals(), 0u32..=4)
+            .prop_map(|(number, refusal, said)| Step::Refuse { number, refusal, said }),
         1 => any::<bool>().prop_map(|by_requester| Step::Cancel { by_requester }),
+        1 => Just(Step::NextEpoch),
         1 => Just(Step::Expire),
         1 => Just(Step::Close),
     ];
@@ -392,34 +527,57 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn in_every_history_a_request_ends_once_and_what_is_recorded_verifies(steps in steps()) {
+    fn in_every_history_a_request_ends_once_and_what_is_recorded_verifies(
+        scheme in prop_oneof![Just(Scheme::EcdsaCggmp24), Just(Scheme::SchnorrTaproot)],
+        lifetime in 1u32..=200,
+        size in 4u8..=6,
+        steps in steps(),
+    ) {
         let root = Root::new(5);
-        let mut record = opened(Scheme::SchnorrTaproot, &root);
+        let (id, key) = key(scheme, &root);
+        let mut record = open(content(id), OWNER, &key, &root.key(), Some(lifetime), NOW, &parameters()).unwrap();
         let right = answer_to(&record, &root);
+        let wrong = root.sign(scheme, &id, &record.content.path, &Digest([9; 32]));
+        let mut holders = ActiveKey { committee: committee(size, 3), ..holders(1) };
+        let spare = usize::from(size) - 3;
         let mut now = NOW;
+        let mut refused = Vec::new();
         for step in steps {
             let before = record.clone();
+            let open = before.check_open(now).is_ok();
             let after = match step {
                 Step::Wait(blocks) => {
                     now += blocks;
                     None
                 }
+                Step::NextEpoch => {
+                    holders.epoch += 1;
+                    refused.clear();
+                    None
+                }
                 Step::Answer { right: is_right } => {
-                    let signature = if is_right { right } else { Signature::Bip340([1; 64]) };
-                    let result = record.clone().answer(signature, now);
-                    prop_assert_eq!(result.is_ok(), is_right && before.check_open(now).is_ok());
+                    let result = record.clone().answer(if is_right { right } else { wrong }, now);
+                    prop_assert_eq!(result.is_ok(), is_right && open);
                     result.ok()
                 }
-                Step::Refuse { number, accused, epoch } => {
-                    let refusal = Refusal::CannotSign { accused: accused.into_iter().map(party).collect() };
-                    let check = record.check_refusal(&party(number), &refusal, &holders(epoch), now);
-                    let result = record.clone().refuse(party(number), refusal, &holders(epoch), now);
-                    prop_assert_eq!(check.is_ok(), result.is_ok());
+                Step::Refuse { number, refusal, said } => {
+                    let check = record.check_refusal(&party(number), said, &refusal, &holders, now);
+                    let result = record.clone().refuse(party(number), said, refusal, &holders, now);
+                    prop_assert_eq!(check.err(), result.clone().err());
+                    if result.is_ok() {
+                        prop_assert!(open && said == holders.epoch && number <= size);
+                        prop_assert!(!refused.contains(&number), "one refusal of each");
+                        refused.push(number);
+                        let failed = result.as_ref().is_ok_and(|record| record.failure().is_some());
+                        prop_assert_eq!(failed, refused.len() > spare, "of the present holders");
+                    }
                     result.ok()
                 }
                 Step::Cancel { by_requester } => {
                     let who = if by_requester { OWNER } else { AccountId([9; 32]) };
-                    record.clone().cancel(&who, now).ok()
+                    let result = record.clone().cancel(&who, now);
+                    prop_assert_eq!(result.is_ok(), by_requester && open);
+                    result.ok()
                 }
                 Step::Expire => Some(record.clone().expire(now)),
                 Step::Close => Some(record.clone().close(now)),
@@ -429,10 +587,31 @@ proptest! {
             }
             if before.state != RequestState::Open {
                 prop_assert_eq!(&record, &before, "a request ends once");
+            } else {
+                let in_time = now < record.expires;
+                match &record.state {
+                    RequestState::Open => {}
+                    RequestState::Expired { at } => prop_assert!(*at == now && !in_time),
+                    RequestState::Signed { at, .. } | RequestState::Cancelled { at } => {
+                        prop_assert!(*at == now && in_time);
+                    }
+                    RequestState::Failed { failure, at } => {
+                        prop_assert!(*at == now && in_time);
+                        if let RequestFailure::Refused { blamed, .. } = failure {
+                            for party in blamed {
+                                let accusers = record.refusals.by.iter().filter(|(_, refusal)| {
+                                    matches!(refusal, Refusal::CannotSign { accused } if accused.contains(party))
+                                });
+                                prop_assert!(accusers.count() > spare);
+                            }
+                        }
+                    }
+                }
             }
-            prop_assert!(record.refusals.by.len() <= 2, "a second refusal ends it");
             if let RequestState::Signed { signature, .. } = record.state {
-                prop_assert_eq!(signature.verify(&record.final_key, &record.digest.0), Ok(()));
+                let of = &record.content;
+                let signed = signed_bytes(record.scheme, of.hasher, &of.message).unwrap();
+                prop_assert_eq!(signature.verify(&record.final_key, &signed), Ok(()));
             }
             prop_assert_eq!((&record.content, record.final_key), (&before.content, before.final_key));
         }

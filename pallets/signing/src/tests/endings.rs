@@ -1,7 +1,8 @@
 //! Requests that end without a signature: cancelled, refused by too many, or with their key.
 
 use entropy_shared::{
-    AccountId, Scheme,
+    AccountId, Genesis, RequestId, Scheme,
+    canonical::refusal_bytes,
     lifecycle::request::{Refusal, RequestFailure, RequestState},
     traits::Requests as _,
 };
@@ -9,14 +10,15 @@ use frame_support::{
     assert_noop, assert_ok,
     pallet_prelude::{InvalidTransaction, TransactionValidityError, UnknownTransaction},
 };
+use sp_core::Pair as _;
 use sp_runtime::DispatchError;
 
 use super::{check_state, held};
-use crate::{Error, Event, authorize::BAD_ACCUSATION, mock::*};
+use crate::{Call, Error, Event, authorize::BAD_ACCUSATION, mock::*};
 
 const SCHEME: Scheme = Scheme::SchnorrTaproot;
 
-fn state(id: &entropy_shared::RequestId) -> RequestState {
+fn state(id: &RequestId) -> RequestState {
     Signing::record(id).unwrap().state
 }
 
@@ -42,10 +44,7 @@ fn who_asked_cancels_and_nobody_else() {
             DispatchError::BadOrigin
         );
         assert_noop!(
-            Signing::cancel(
-                RuntimeOrigin::signed(account(1)),
-                entropy_shared::RequestId([0; 32])
-            ),
+            Signing::cancel(RuntimeOrigin::signed(account(1)), RequestId([0; 32])),
             Error::<Test>::UnknownRequest
         );
         assert_ok!(cancel(1));
@@ -144,7 +143,7 @@ fn a_refusal_that_does_not_count_is_refused_before_it_is_included() {
                 Err(invalid(InvalidTransaction::Custom(BAD_ACCUSATION)))
             );
         }
-        let nobodys = refuse_call(entropy_shared::RequestId([0; 32]), no.clone(), 1, 1);
+        let nobodys = refuse_call(RequestId([0; 32]), no.clone(), 1, 1);
         assert_eq!(
             authorize(&nobodys),
             Err(UnknownTransaction::CannotLookup.into())
@@ -158,6 +157,7 @@ fn a_refusal_that_does_not_count_is_refused_before_it_is_included() {
             Signing::refuse(
                 RuntimeOrigin::signed(account(1)),
                 id,
+                1,
                 no.clone(),
                 server(3),
                 now(),
@@ -167,9 +167,90 @@ fn a_refusal_that_does_not_count_is_refused_before_it_is_included() {
         );
         let authorized = frame_system::RawOrigin::Authorized;
         assert_noop!(
-            Signing::refuse(authorized.into(), id, no, server(3), now(), [0; 64]),
+            Signing::refuse(authorized.into(), id, 1, no, server(3), now(), [0; 64]),
             Error::<Test>::NotOpen
         );
+    });
+}
+
+#[test]
+fn a_refusal_is_for_one_chain_one_request_one_epoch_one_reason_and_one_period() {
+    new_ext().execute_with(|| {
+        let id = open(SCHEME, b"a");
+        let until = now() + 5;
+        let no = Refusal::NotAuthorised;
+        let with = |message: [u8; 32]| {
+            let call: RuntimeCall = Call::refuse {
+                request: id,
+                epoch: 1,
+                refusal: no.clone(),
+                server: server(1),
+                valid_until: until,
+                server_signature: server_pair(1).sign(&message).0,
+            }
+            .into();
+            authorize(&call).map(|_| ())
+        };
+        let other = RequestId([0; 32]);
+        let good = refusal_bytes(&GENESIS, &server(1), &id, 1, &no, until);
+        assert_ok!(with(good));
+        for bad in [
+            refusal_bytes(&Genesis([0; 32]), &server(1), &id, 1, &no, until),
+            refusal_bytes(&GENESIS, &server(2), &id, 1, &no, until),
+            refusal_bytes(&GENESIS, &server(1), &other, 1, &no, until),
+            refusal_bytes(&GENESIS, &server(1), &id, 2, &no, until),
+            refusal_bytes(&GENESIS, &server(1), &id, 1, &cannot(&[]), until),
+            refusal_bytes(&GENESIS, &server(1), &id, 1, &no, until + 1),
+        ] {
+            assert_eq!(with(bad), Err(invalid(InvalidTransaction::BadProof)));
+        }
+    });
+}
+
+#[test]
+fn nobody_repeats_a_refusal_after_a_change_of_holders() {
+    new_ext().execute_with(|| {
+        let id = open(SCHEME, b"a");
+        let no = Refusal::ProgramRefused;
+        let first = refuse_call(id, no.clone(), 1, 1);
+        // Of an epoch that this node may only not have seen yet.
+        let early = refuse_call_in(2, id, no.clone(), 2, 2);
+        assert_eq!(
+            authorize(&early),
+            Err(UnknownTransaction::CannotLookup.into())
+        );
+        assert_ok!(submit(first.clone()));
+        Epoch::set(2);
+        assert_ok!(submit(early));
+        // Server 1 holds a share of this epoch too, but said nothing in it.
+        assert_eq!(authorize(&first), Err(invalid(InvalidTransaction::Stale)));
+        let authorized = || frame_system::RawOrigin::Authorized.into();
+        let refuse = |epoch, number, refusal| {
+            Signing::refuse(
+                authorized(),
+                id,
+                epoch,
+                refusal,
+                server(number),
+                now(),
+                [0; 64],
+            )
+        };
+        assert_noop!(refuse(1, 1, no.clone()), Error::<Test>::WrongEpoch);
+        assert_noop!(refuse(3, 1, no.clone()), Error::<Test>::WrongEpoch);
+        assert_noop!(refuse(2, 2, no.clone()), Error::<Test>::AlreadyRefused);
+        assert_noop!(refuse(2, 4, no.clone()), Error::<Test>::NotAHolder);
+        assert_noop!(refuse(2, 1, cannot(&[1])), Error::<Test>::BadAccusation);
+        assert_eq!(state(&id), RequestState::Open);
+        RootsActive::set(false);
+        assert_noop!(refuse(2, 1, no.clone()), Error::<Test>::NoRootKey);
+        assert_eq!(
+            authorize(&refuse_call(id, no.clone(), 1, 1)),
+            Err(UnknownTransaction::CannotLookup.into())
+        );
+        RootsActive::set(true);
+        assert_ok!(submit(refuse_call(id, no, 1, 1)));
+        assert!(matches!(state(&id), RequestState::Failed { .. }));
     });
 }
 
@@ -185,6 +266,19 @@ fn what_holders_of_an_earlier_epoch_said_does_not_count_any_more() {
         assert!(authorize(&refuse_call(id, Refusal::ProgramRefused, 1, 1)).is_err());
         assert_ok!(submit(refuse_call(id, Refusal::ProgramRefused, 4, 4)));
         assert!(matches!(state(&id), RequestState::Failed { .. }));
+    });
+}
+
+#[test]
+fn closing_a_key_gives_up_what_is_over_as_expired() {
+    new_ext().execute_with(|| {
+        let id = open(SCHEME, b"a");
+        // As if the block had no room to give it up.
+        System::set_block_number(1 + EXPIRY);
+        Signing::close_open(&key(SCHEME));
+        assert_eq!(state(&id), RequestState::Expired { at: 1 + EXPIRY });
+        assert_eq!(events().last(), Some(&Event::Expired { id }));
+        check_state();
     });
 }
 

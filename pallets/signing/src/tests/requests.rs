@@ -12,7 +12,7 @@ use frame_support::{assert_noop, assert_ok};
 use sp_runtime::{DispatchError, TokenError, traits::Dispatchable as _};
 
 use super::{check_state, held};
-use crate::{Error, Event, OpenOfKey, Requests, ending::MAX_ENDED_PER_BLOCK, mock::*};
+use crate::{Error, Event, OpenOfKey, PageLengths, Requests, ending::MAX_ENDED_PER_BLOCK, mock::*};
 
 const SCHEME: Scheme = Scheme::SchnorrTaproot;
 
@@ -122,6 +122,29 @@ fn who_lacks_the_deposit_asks_for_nothing() {
             Err(TokenError::FundsUnavailable.into())
         );
         assert_eq!(Requests::<Test>::iter().count(), 0);
+        check_state();
+    });
+}
+
+#[test]
+fn a_chain_that_takes_no_fee_and_no_deposit_serves_who_has_nothing() {
+    new_ext().execute_with(|| {
+        RequestDeposit::set(0);
+        RequestFee::set(0);
+        let id = open(SCHEME, b"a");
+        assert_eq!(Balances::free_balance(account(1)), ENDOWMENT);
+        check_state();
+        // What is given back is what was held, whatever a request costs by now.
+        RequestDeposit::set(DEPOSIT);
+        let other = open(SCHEME, b"b");
+        RequestDeposit::set(2 * DEPOSIT);
+        run_to(1 + EXPIRY + RETENTION);
+        assert_eq!(
+            (Signing::record(&id), Signing::record(&other)),
+            (None, None)
+        );
+        assert_eq!(held(1), 0);
+        assert_eq!(Balances::free_balance(account(1)), ENDOWMENT);
         check_state();
     });
 }
@@ -301,8 +324,9 @@ fn what_is_due_beyond_the_bound_of_a_block_waits_for_the_next() {
         for block in 0..3 {
             run_to(1 + EXPIRY + block);
             left -= left.min(MAX_ENDED_PER_BLOCK);
-            assert_eq!(Signing::open_requests().len(), left as usize);
+            assert_eq!(PageLengths::<Test>::get().iter().sum::<u32>(), left);
             // What has not been marked yet is over all the same.
+            assert!(Signing::open_requests().is_empty());
             assert!(authorize(&call(late, signature, 1, now() + 1, 1)).is_err());
             check_state();
         }
