@@ -387,7 +387,8 @@ fn whatever_is_sent_the_invariants_hold_and_what_is_authorised_succeeds() {
     println!("ENTROPY_SEED={seed}");
     let tally = run(seed);
     println!("{tally:?}");
-    assert!(tally.authorized > 300, "too little was tried: {tally:?}");
-    assert!(tally.signed_ok > 300, "too little was tried: {tally:?}");
+    // Far below what any seed gave: that the test still tries something.
+    assert!(tally.authorized > 50, "too little was tried: {tally:?}");
+    assert!(tally.signed_ok > 100, "too little was tried: {tally:?}");
     assert!(tally.unauthorized > 50, "too little was refused: {tally:?}");
 }
