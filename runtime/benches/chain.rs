@@ -31,6 +31,7 @@ use sp_core::{
     Pair as _, ed25519,
     traits::{CallContext, CodeExecutor as _, RuntimeCode, WrappedRuntimeCode},
 };
+use sp_externalities::Externalities as _;
 use sp_genesis_builder::runtime_decl_for_genesis_builder::GenesisBuilder as _;
 use sp_io::TestExternalities;
 use sp_keyring::Sr25519Keyring::Alice;
@@ -181,6 +182,10 @@ fn chain() -> TestExternalities {
                 },
             );
         }
+        // No specification could enable those that servers do not have yet.
+        pallet_entropy_staking::ChainParameters::<Runtime>::mutate(|parameters| {
+            parameters.schemes = Scheme::ALL.into_iter().collect();
+        });
         for scheme in Scheme::ALL {
             let key = ActiveKey {
                 epoch: 1,
@@ -243,13 +248,16 @@ impl Wasm {
             heap_pages: None,
             hash: sp_io::hashing::blake2_256(self.code).to_vec(),
         };
-        let (answer, _) = self.executor.call(
-            &mut state.ext(),
-            &runtime,
-            method,
-            data,
-            CallContext::Offchain,
-        );
+        // What a call writes, such as the number of the block that it pretends to be in, must not be there for the next.
+        let mut state = state.ext();
+        state.storage_start_transaction();
+        let context = CallContext::Offchain;
+        let (answer, _) = self
+            .executor
+            .call(&mut state, &runtime, method, data, context);
+        state
+            .storage_rollback_transaction()
+            .expect("it has been started");
         answer.expect("the call succeeds")
     }
 }
