@@ -1,7 +1,8 @@
 //! Accounts that act together (multisig) or for one another (proxies).
 //!
-//! What a proxy may do is decided here by its kind, and nowhere else: pallet-proxy applies the filter to
-//! the call and to every call inside of it.
+//! What a proxy may do is decided here by its kind, and nowhere else. pallet-proxy applies the filter to the call and to
+//! the calls of a batch in it; what Proxy and Multisig dispatch has a fresh origin, so these are closed but for the calls
+//! that manage proxies.
 
 use frame_support::{
     parameter_types,
@@ -82,20 +83,25 @@ pub enum ProxyType {
     /// Asking for signatures and registering keys, but neither owning nor changing an existing key:
     /// for a program that signs every day, while the owner's account stays in a safe.
     Signing,
-    /// What a validator or nominator does: stake, session keys, and the server bound to the stash.
+    /// What a validator or nominator does with what is bonded, but not where rewards go; session keys, and the server bound to
+    /// the stash.
     Staking,
 }
 
 impl InstanceFilter<RuntimeCall> for ProxyType {
     fn filter(&self, call: &RuntimeCall) -> bool {
         // Allowed is only what is listed: a pallet that comes later is closed until somebody thinks about it.
-        let staking = || {
-            matches!(
-                call,
-                RuntimeCall::Staking(..)
-                    | RuntimeCall::Session(..)
-                    | RuntimeCall::StakingExtension(..)
-            )
+        let staking = || match call {
+            // They say where rewards go.
+            RuntimeCall::Staking(
+                pallet_staking::Call::bond { .. }
+                | pallet_staking::Call::set_payee { .. }
+                | pallet_staking::Call::update_payee { .. },
+            ) => false,
+            RuntimeCall::Staking(..)
+            | RuntimeCall::Session(..)
+            | RuntimeCall::StakingExtension(..) => true,
+            _ => false,
         };
         // The calls inside of a batch are filtered one by one.
         let batch = || matches!(call, RuntimeCall::Utility(..));
@@ -108,8 +114,12 @@ impl InstanceFilter<RuntimeCall> for ProxyType {
                         call,
                         RuntimeCall::System(..)
                             | RuntimeCall::Programs(..)
-                            | RuntimeCall::Multisig(..)
-                            | RuntimeCall::Proxy(..)
+                            | RuntimeCall::Proxy(
+                                pallet_proxy::Call::add_proxy { .. }
+                                    | pallet_proxy::Call::remove_proxy { .. }
+                                    | pallet_proxy::Call::reject_announcement { .. }
+                                    | pallet_proxy::Call::remove_announcement { .. }
+                            )
                     )
             }
             Self::Signing => {

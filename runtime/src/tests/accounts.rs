@@ -148,6 +148,37 @@ fn a_proxy_for_everything_but_transfers_cannot_make_a_greater_one() {
 }
 
 #[test]
+fn no_proxy_but_one_for_everything_reaches_through_another_account() {
+    let inside = || Box::new(transfer());
+    let proxied: RuntimeCall = pallet_proxy::Call::proxy {
+        real: Charlie.to_account_id().into(),
+        force_proxy_type: None,
+        call: inside(),
+    }
+    .into();
+    let announced: RuntimeCall = pallet_proxy::Call::proxy_announced {
+        delegate: Alice.to_account_id().into(),
+        real: Charlie.to_account_id().into(),
+        force_proxy_type: None,
+        call: inside(),
+    }
+    .into();
+    let voted: RuntimeCall = pallet_multisig::Call::as_multi_threshold_1 {
+        other_signatories: vec![Charlie.to_account_id()],
+        call: inside(),
+    }
+    .into();
+    let payee = pallet_staking::RewardDestination::Account(Charlie.to_account_id());
+    let diverted: RuntimeCall = pallet_staking::Call::set_payee { payee }.into();
+    for call in [proxied, announced, voted, diverted] {
+        for kind in [NonTransfer, Signing, Staking] {
+            assert!(!kind.filter(&call), "{kind:?}: {call:?}");
+        }
+        assert!(Any.filter(&call));
+    }
+}
+
+#[test]
 fn a_proxy_for_everything_moves_tokens() {
     local(20).execute_with(|| {
         advance_to(1);
