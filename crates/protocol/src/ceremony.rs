@@ -22,8 +22,11 @@ pub trait Ceremony: Send {
         rng: &mut dyn CryptoRngCore,
     ) -> Step<Self::Output>;
 
-    /// Time is up: the failure names everyone still awaited. Dropping the ceremony erases its secrets.
-    fn expire(&mut self) -> Failure;
+    /// The time of the present round is up.
+    ///
+    /// A ceremony that can do without those still awaited goes on, and must be given time again; else it fails and names
+    /// them. It never goes on more often than it has rounds.
+    fn expire(&mut self, rng: &mut dyn CryptoRngCore) -> Step<Self::Output>;
 }
 
 /// A message to one peer, which the transport must keep secret from all others.

@@ -39,6 +39,11 @@ pub(crate) trait Rounds: Send {
         body: &[u8],
         rng: &mut dyn CryptoRngCore,
     ) -> RoundStep<Self::Output>;
+
+    /// Time is up for the current round: goes on without those awaited, or fails and names them.
+    fn expire(&mut self, _rng: &mut dyn CryptoRngCore) -> RoundStep<Self::Output> {
+        RoundStep::failed(Failure::silence(self.awaited()))
+    }
 }
 
 /// Messages with their round, and how the protocol ended.
@@ -218,10 +223,9 @@ impl<R: Rounds> Ceremony for Guard<R> {
         self.deliver(RoundStep::idle(), rng)
     }
 
-    fn expire(&mut self) -> Failure {
-        let awaited = self.inner.as_ref().map(Rounds::awaited).unwrap_or_default();
-        self.close();
-        Failure::silence(awaited)
+    fn expire(&mut self, rng: &mut dyn CryptoRngCore) -> Step<R::Output> {
+        let step = self.contain(None, |inner| inner.expire(rng));
+        self.deliver(step, rng)
     }
 }
 
@@ -311,6 +315,13 @@ mod tests {
             heard: Vec::new(),
         };
         Guard::new(ID, ME, [&[ME], &PEERS[..]].concat(), inner)
+    }
+
+    fn expired(guard: &mut Guard<Numbers>, rng: &mut ChaCha20Rng) -> Option<Failure> {
+        guard
+            .expire(rng)
+            .outcome
+            .map(|outcome| outcome.unwrap_err())
     }
 
     fn started() -> (Guard<Numbers>, ChaCha20Rng) {
@@ -431,7 +442,7 @@ mod tests {
             let step = guard.receive(&from, &[1, 2, 3], &mut rng);
             assert!(step.outcome.is_none() && step.outbound.is_empty());
         }
-        assert_eq!(guard.expire().blame.len(), 2);
+        assert_eq!(expired(&mut guard, &mut rng).unwrap().blame.len(), 2);
     }
 
     #[test]
@@ -439,8 +450,11 @@ mod tests {
         let (mut guard, mut rng) = started();
         guard.receive(&PEERS[0], &message(1, 1), &mut rng);
         guard.receive(&PEERS[0], &message(2, 1), &mut rng);
-        assert_eq!(guard.expire(), Failure::silence([PEERS[1]]));
-        assert_eq!(guard.expire().blame, vec![], "and is the end");
+        assert_eq!(
+            expired(&mut guard, &mut rng),
+            Some(Failure::silence([PEERS[1]]))
+        );
+        assert_eq!(expired(&mut guard, &mut rng), None, "and is the end");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, ops::RangeInclusive};
 
 use codec::DecodeAll;
-use entropy_protocol::{Ceremony, Failure, KeyShare, Step};
+use entropy_protocol::{Ceremony, KeyShare, Step};
 use entropy_shared::PartyId;
 use rand_core::{CryptoRng, CryptoRngCore, Error, RngCore};
 
@@ -76,8 +76,8 @@ impl Ceremony for Primed {
             .receive(from, payload, &mut Planted { rng, words })
     }
 
-    fn expire(&mut self) -> Failure {
-        self.inner.expire()
+    fn expire(&mut self, rng: &mut dyn CryptoRngCore) -> Step<KeyShare> {
+        self.inner.expire(rng)
     }
 }
 

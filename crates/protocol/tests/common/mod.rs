@@ -131,7 +131,7 @@ impl Network {
         })
     }
 
-    /// Runs until there is nothing left to deliver.
+    /// Runs until all ceremonies have ended: whenever there is nothing left to deliver, the time of every round is up.
     pub(crate) fn run<T>(mut self, parties: Vec<(PartyId, Running<T>)>) -> Run<T> {
         println!("simulator seed {}", self.seed);
         let mut order = ChaCha20Rng::seed_from_u64(self.seed);
@@ -154,7 +154,23 @@ impl Network {
             let step = ceremony.start(rngs.get_mut(party).expect("every party has one"));
             self.settle(&mut run, &mut queue, *party, step);
         }
-        while !queue.is_empty() {
+        loop {
+            if queue.is_empty() {
+                let waiting: Vec<_> = parties
+                    .keys()
+                    .filter(|party| !run.outcomes.contains_key(party))
+                    .copied()
+                    .collect();
+                if waiting.is_empty() {
+                    break;
+                }
+                for party in waiting {
+                    let ceremony = parties.get_mut(&party).expect("taken from its keys");
+                    let step = ceremony.expire(rngs.get_mut(&party).expect("every party has one"));
+                    self.settle(&mut run, &mut queue, party, step);
+                }
+                continue;
+            }
             let next = if self.chaotic {
                 order.gen_range(0..queue.len())
             } else {
@@ -171,11 +187,6 @@ impl Network {
             let rng = rngs.get_mut(&packet.to).expect("every party has one");
             let step = ceremony.receive(&packet.from, &packet.payload, rng);
             self.settle(&mut run, &mut queue, packet.to, step);
-        }
-        for (party, mut ceremony) in parties {
-            run.outcomes
-                .entry(party)
-                .or_insert_with(|| Err(ceremony.expire()));
         }
         self.silent
             .iter()

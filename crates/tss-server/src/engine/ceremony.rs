@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use codec::Encode;
 use ed25519_dalek::SigningKey;
-use entropy_protocol::{Ceremony, Failure, KeyShare, KeygenContext, SigningContext, Step, Subject};
+use entropy_protocol::{Ceremony, Failure, KeyShare, KeygenContext, SigningContext, Subject};
 use entropy_shared::{CeremonyId, PartyId, Scheme, Signature};
 use rand_core::OsRng;
 use tokio::{
@@ -256,10 +256,7 @@ async fn drive<T: Send + 'static, P: Peers, S: ShareStore>(
                 Some(Input::Message(from, payload)) => {
                     ceremony.receive(&from, &payload, &mut OsRng)
                 }
-                Some(Input::Expire) => Step {
-                    outbound: Vec::new(),
-                    outcome: Some(Err(ceremony.expire())),
-                },
+                Some(Input::Expire) => ceremony.expire(&mut OsRng),
             };
             (ceremony, step)
         })
