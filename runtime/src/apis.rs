@@ -276,4 +276,27 @@ impl_runtime_apis! {
             presets::names()
         }
     }
+
+    #[cfg(feature = "try-runtime")]
+    impl frame_try_runtime::TryRuntime<Block> for Runtime {
+        fn on_runtime_upgrade(checks: frame_try_runtime::UpgradeCheckSelect) -> (Weight, Weight) {
+            // The tool wants a panic where checks fail; no block is ever executed so.
+            match Executive::try_runtime_upgrade(checks) {
+                Ok(weight) => (weight, <Runtime as frame_system::Config>::BlockWeights::get().max_block),
+                Err(error) => panic!("the state does not pass its checks: {error:?}"),
+            }
+        }
+
+        fn execute_block(
+            block: <Block as BlockT>::LazyBlock,
+            state_root_check: bool,
+            signature_check: bool,
+            select: frame_try_runtime::TryStateSelect,
+        ) -> Weight {
+            match Executive::try_execute_block(block, state_root_check, signature_check, select) {
+                Ok(weight) => weight,
+                Err(error) => panic!("the block does not pass its checks: {error}"),
+            }
+        }
+    }
 }

@@ -19,6 +19,9 @@ pub const PROTOCOL_VERSION: u16 = 1;
 /// The most requests that can be open for one key, whatever the parameters say: closing a key ends them all at once.
 pub const MAX_OPEN_PER_KEY: u32 = 64;
 
+/// The most blocks, sessions or eras that a parameter can say: a year of blocks.
+pub const MAX_PERIOD: u32 = 10_512_000;
+
 /// Parameters of a chain, set at genesis. What consensus and staking read stays as it was; root may change the rest.
 #[derive(
     Clone,
@@ -79,7 +82,8 @@ pub struct Parameters {
     pub program_byte_deposit: Balance,
     /// Held from a requester while its request is kept.
     pub request_deposit: Balance,
-    /// Burnt for each request, whatever becomes of it.
+    /// Burnt for each request, whatever becomes of it, while few are open;
+    /// [`crate::lifecycle::request::fee`] says how it rises.
     pub request_fee: Balance,
 }
 
@@ -88,6 +92,8 @@ pub struct Parameters {
 pub enum ParameterError {
     /// The named parameter is zero.
     Zero(&'static str),
+    /// The named parameter exceeds [`MAX_PERIOD`].
+    TooLong(&'static str),
     /// `slash_defer_eras` is not below `bonding_eras`.
     SlashDefer,
     /// `committee_min` is not from 2 to `committee_max`, or that exceeds [`MAX_PARTIES`].
@@ -110,6 +116,7 @@ impl fmt::Display for ParameterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Zero(name) => write!(f, "{name} must be at least 1"),
+            Self::TooLong(name) => write!(f, "{name} must be at most {MAX_PERIOD}"),
             Self::SlashDefer => f.write_str("slashDeferEras must be below bondingEras"),
             Self::CommitteeSize => {
                 write!(
@@ -175,7 +182,7 @@ impl Default for Parameters {
 impl Parameters {
     /// Whether the values are possible together; the first that is not.
     pub fn check(&self) -> Result<(), ParameterError> {
-        let counts = [
+        let periods = [
             ("sessionBlocks", self.session_blocks),
             ("sessionsPerEra", self.sessions_per_era),
             ("bondingEras", self.bonding_eras),
@@ -183,12 +190,20 @@ impl Parameters {
             ("suspensionBlocks", self.suspension_blocks),
             ("signingSlotBlocks", self.signing_slot_blocks),
             ("requestExpiryBlocks", self.request_expiry_blocks),
-            ("maxOpenPerKey", self.max_open_per_key),
-            ("maxOpenPerRequester", self.max_open_per_requester),
             ("requestRetentionBlocks", self.request_retention_blocks),
         ];
-        if let Some((name, _)) = counts.into_iter().find(|(_, value)| *value == 0) {
+        let limits = [
+            ("maxOpenPerKey", self.max_open_per_key),
+            ("maxOpenPerRequester", self.max_open_per_requester),
+        ];
+        let mut counts = periods.iter().chain(&limits);
+        if let Some((name, _)) = counts.find(|(_, value)| *value == 0) {
             return Err(ParameterError::Zero(name));
+        }
+        let refresh = ("refreshSessions", self.refresh_sessions);
+        let mut periods = periods.iter().chain([&refresh]);
+        if let Some((name, _)) = periods.find(|(_, value)| *value > MAX_PERIOD) {
+            return Err(ParameterError::TooLong(name));
         }
         if self.slash_defer_eras >= self.bonding_eras {
             return Err(ParameterError::SlashDefer);

@@ -5,7 +5,7 @@
 use crate::{
     Genesis, Parameters,
     ids::{AccountId, KeyId, PartyId, ProgramId},
-    lifecycle::{key::ActiveKey, registry::KeyRecord},
+    lifecycle::{key::ActiveKey, registry::KeyRecord, request::RequestFailure},
     scheme::Scheme,
 };
 
@@ -51,6 +51,6 @@ pub struct UnknownProgram;
 
 /// The signature requests.
 pub trait Requests {
-    /// Ends every open request for a key that is being closed, as failed; at most `max_open_per_key` of the parameters.
-    fn close_open(key: &KeyId);
+    /// Ends every open request for a key as failed, because of what becomes of the key; at most `MAX_OPEN_PER_KEY` of them.
+    fn fail_open(key: &KeyId, failure: RequestFailure);
 }

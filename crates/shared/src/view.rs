@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Version of [`ChainView`]'s encoding, its first field for ever.
-pub const VIEW_FORMAT: u16 = 2;
+pub const VIEW_FORMAT: u16 = 3;
 
 /// The most open requests that one view lists, oldest first.
 pub const MAX_VIEW_REQUESTS: u32 = 1_024;

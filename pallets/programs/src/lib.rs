@@ -145,6 +145,14 @@ pub mod pallet {
         InUse,
     }
 
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::check_invariants().map_err(Into::into)
+        }
+    }
+
     #[pallet::call]
     impl<T: Config> Pallet<T> {
         /// Stores a WebAssembly module or component, with the schema of its configuration, under the hash of both.

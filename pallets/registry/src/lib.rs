@@ -28,17 +28,20 @@ pub mod pallet {
     use entropy_shared::{
         AccountId, Balance, DerivationPath, KeyId, Scheme, VerifyingKey,
         derivation::derive,
-        lifecycle::registry::{
-            AttachedProgram, KeyPolicyError, KeyRecord, OwnershipError, Requesters, check_policy,
-            policy_bytes,
+        lifecycle::{
+            registry::{
+                AttachedProgram, KeyPolicyError, KeyRecord, OwnershipError, Requesters,
+                check_policy, policy_bytes,
+            },
+            request::RequestFailure,
         },
         traits::{Keys as KeysTrait, Network, Programs, Requests},
     };
     use frame_support::{
         pallet_prelude::*,
         traits::{
-            fungible::MutateHold,
-            tokens::{Fortitude, Precision},
+            fungible::{Mutate, MutateHold},
+            tokens::{Fortitude, Precision, Preservation},
         },
     };
     use frame_system::pallet_prelude::*;
@@ -57,8 +60,9 @@ pub mod pallet {
             RuntimeEvent: From<Event<Self>>,
         >
     {
-        /// Holds the deposits for keys.
-        type Currency: MutateHold<Self::AccountId, Balance = Balance, Reason: From<HoldReason>>;
+        /// Holds the deposits for keys, and burns what a transfer costs.
+        type Currency: Mutate<Self::AccountId, Balance = Balance>
+            + MutateHold<Self::AccountId, Balance = Balance, Reason: From<HoldReason>>;
 
         /// Gives the chain's id, its parameters and its root keys.
         type Network: Network;
@@ -66,7 +70,7 @@ pub mod pallet {
         /// Counts which programs are needed.
         type Programs: Programs;
 
-        /// Ends what a key was still to sign when it is closed.
+        /// Ends what a key was still to sign when it is closed or goes to another owner.
         type Requests: Requests;
 
         /// What the calls and hooks cost.
@@ -200,6 +204,14 @@ pub mod pallet {
         }
     }
 
+    #[pallet::hooks]
+    impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::check_invariants().map_err(Into::into)
+        }
+    }
+
     #[pallet::call]
     impl<T: Config> Pallet<T> {
         /// Registers a key of the signer; its id follows from the chain, the scheme, the signer and the salt.
@@ -267,30 +279,19 @@ pub mod pallet {
         /// Closes a key of the signer and gives its deposit back. Requests that are still open for it fail.
         ///
         /// What it has signed stays valid. The account that registered the key gets the same key again if it registers the same
-        /// scheme and salt again. If the signer has the key from another account, nobody ever gets it again: the id stays taken,
-        /// and the deposit for 64 bytes of it is burnt.
+        /// scheme and salt again. If the signer has the key from another account, nobody ever gets it again: the id stays taken.
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::close())]
         pub fn close(origin: OriginFor<T>, id: KeyId) -> DispatchResult {
             let who = ensure_signed(origin)?;
             let record = Self::owned(&who, &id)?;
-            T::Requests::close_open(&id);
+            T::Requests::fail_open(&id, RequestFailure::KeyClosed);
 
-            let deposit = KeysOf::<T>::take(&who, id).unwrap_or_default();
+            Self::release(&who, KeysOf::<T>::take(&who, id).unwrap_or_default())?;
             let retired = record.retires();
-            let kept = record.kept_deposit(&T::Network::parameters()).min(deposit);
             if retired {
                 Retired::<T>::insert(id, ());
-                // By force, as what is frozen for another purpose would escape.
-                T::Currency::burn_held(
-                    &HoldReason::Key.into(),
-                    &who,
-                    kept,
-                    Precision::Exact,
-                    Fortitude::Force,
-                )?;
             }
-            Self::release(&who, deposit.saturating_sub(kept))?;
             Self::remove_references(&record.programs, &[]);
             ByVerifyingKey::<T>::remove(record.verifying_key);
             Keys::<T>::remove(id);
@@ -351,23 +352,34 @@ pub mod pallet {
 
         /// Accepts a key that its owner has offered to the signer, who owns it from now on.
         ///
-        /// The signer's deposit is held and the former owner's given back. Programs and requesters stay as the former owner has
-        /// set them, which may have been just now: set them in the same batch.
+        /// The signer's deposit is held and the former owner's given back; if that is who registered the key, the price of 64 bytes
+        /// is burnt. Requests that are still open for the key fail. Programs and requesters stay as the former owner has set
+        /// them, which may have been just now: set them in the same batch.
         #[pallet::call_index(4)]
         #[pallet::weight(T::WeightInfo::accept())]
         pub fn accept(origin: OriginFor<T>, id: KeyId) -> DispatchResult {
             let to = ensure_signed(origin)?;
             let old = Keys::<T>::get(id).ok_or(Error::<T>::UnknownKey)?;
+            let parameters = T::Network::parameters();
             let from = T::AccountId::from(old.owner.0);
+            let fee = old.transfer_fee(&parameters);
             let record = old
                 .accept(AccountId(to.clone().into()))
                 .map_err(Error::<T>::from)?;
 
-            let deposit = record.deposit(&T::Network::parameters());
+            T::Currency::burn_from(
+                &to,
+                fee,
+                Preservation::Preserve,
+                Precision::Exact,
+                Fortitude::Polite,
+            )?;
+            let deposit = record.deposit(&parameters);
             T::Currency::hold(&HoldReason::Key.into(), &to, deposit)?;
             Self::release(&from, KeysOf::<T>::take(&from, id).unwrap_or_default())?;
             KeysOf::<T>::insert(&to, id, deposit);
             Keys::<T>::insert(id, record);
+            T::Requests::fail_open(&id, RequestFailure::KeyTransferred);
             Self::deposit_event(Event::Transferred { id, from, to });
             Ok(())
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use entropy_shared::{
     Committee, Digest, Genesis, KeyId, PartyId, ProgramId, Scheme, VerifyingKey,
-    lifecycle::key::ActiveKey,
+    lifecycle::{key::ActiveKey, request::RequestFailure},
     parameters::Parameters,
     traits::{Network, Programs, Requests, UnknownProgram},
 };
@@ -62,7 +62,7 @@ parameter_types! {
     /// The stored programs and how many keys need each.
     pub static References: BTreeMap<ProgramId, u64> = BTreeMap::new();
     /// The keys whose open requests were ended.
-    pub static Ended: Vec<KeyId> = Vec::new();
+    pub static Ended: Vec<(KeyId, RequestFailure)> = Vec::new();
     /// What is held for a key.
     pub static KeyDeposit: u128 = DEPOSIT;
 }
@@ -121,9 +121,9 @@ impl Programs for World {
 }
 
 impl Requests for World {
-    fn close_open(key: &KeyId) {
+    fn fail_open(key: &KeyId, failure: RequestFailure) {
         assert!(Registry::key(key).is_some(), "the key is still there");
-        Ended::mutate(|ended| ended.push(*key));
+        Ended::mutate(|ended| ended.push((*key, failure)));
     }
 }
 

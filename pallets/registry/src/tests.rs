@@ -3,7 +3,10 @@
 use entropy_shared::{
     AccountId, DerivationPath, KeyId, ProgramId, Scheme, TaprootTweak, VerifyingKey,
     derivation::derive,
-    lifecycle::registry::{AttachedProgram, KeyRecord, RETIRED_BYTES, Requesters},
+    lifecycle::{
+        registry::{AttachedProgram, KeyRecord, RETIRED_BYTES, Requesters},
+        request::RequestFailure,
+    },
     traits::Keys as KeysTrait,
 };
 use frame_support::{
@@ -360,7 +363,7 @@ fn who_registered_a_key_gets_the_same_again_after_closing_it() {
         let before = Registry::key(&id).unwrap();
         assert_ok!(close(1, id));
         assert_eq!(last_event(), Event::Closed { id, retired: false }.into());
-        assert_eq!(Ended::get(), [id]);
+        assert_eq!(Ended::get(), [(id, RequestFailure::KeyClosed)]);
         assert_eq!((held(1), Registry::key(&id)), (0, None));
         assert_eq!(Balances::balance(&account(1)), ENDOWMENT);
         assert_eq!(references(1), 0);
@@ -380,6 +383,10 @@ fn a_key_that_its_new_owner_closes_never_comes_back() {
         let id = id(1, SCHEME);
         assert_ok!(register_plain(1));
         give(1, id, 2);
+        // What the memory of the id costs is gone with the transfer, at the rate of that day.
+        let fee = BYTE_DEPOSIT * u128::from(RETIRED_BYTES);
+        assert!(fee > 0);
+        assert_eq!(Balances::total_issuance(), 4 * ENDOWMENT - fee);
         // While it lives, its registrant cannot have it either.
         assert_noop!(register_plain(1), Error::<Test>::AlreadyRegistered);
         assert_ok!(close(2, id));
@@ -389,12 +396,9 @@ fn a_key_that_its_new_owner_closes_never_comes_back() {
         assert_ok!(register_plain(2));
         assert_eq!(Registry::key(&id), None);
 
-        // What the memory of the id costs is gone, and the rest came back.
-        let kept = BYTE_DEPOSIT * u128::from(RETIRED_BYTES);
-        assert!(kept > 0 && kept < DEPOSIT);
         assert_eq!(held(2), DEPOSIT);
-        assert_eq!(Balances::balance(&account(2)), ENDOWMENT - DEPOSIT - kept);
-        assert_eq!(Balances::total_issuance(), 4 * ENDOWMENT - kept);
+        assert_eq!(Balances::balance(&account(2)), ENDOWMENT - DEPOSIT - fee);
+        assert_eq!(Balances::total_issuance(), 4 * ENDOWMENT - fee);
     });
 }
 
@@ -412,14 +416,17 @@ fn a_key_that_came_back_to_its_registrant_is_the_registrants_again() {
 }
 
 #[test]
-fn no_more_is_kept_than_was_held() {
+fn a_transfer_ends_open_requests_and_burns_a_fee_only_when_the_registrant_gives_the_key_away() {
     new_ext().execute_with(|| {
         let id = id(1, SCHEME);
         assert_ok!(register_plain(1));
-        KeyDeposit::set(5);
-        give(1, id, 2);
-        assert_ok!(close(2, id));
-        assert_eq!(Balances::total_balance(&account(2)), ENDOWMENT - 5);
+        let fee = BYTE_DEPOSIT * u128::from(RETIRED_BYTES);
+        for (from, to, burnt) in [(1, 2, fee), (2, 3, fee), (3, 1, fee), (1, 2, 2 * fee)] {
+            give(from, id, to);
+            assert_eq!(Balances::total_issuance(), 4 * ENDOWMENT - burnt);
+            assert_eq!(Ended::take(), [(id, RequestFailure::KeyTransferred)]);
+            assert_eq!((held(from), held(to)), (0, DEPOSIT));
+        }
     });
 }
 

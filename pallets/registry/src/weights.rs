@@ -34,11 +34,12 @@ pub trait WeightInfo {
     /// A record is read and written.
     fn offer() -> Weight;
 
-    /// A record is read and written, a deposit held from one account, and another released to another.
+    /// As many requests as a key can have open are ended; a record is read and written, a fee burnt, a deposit held from one
+    /// account, and another released to another.
     fn accept() -> Weight;
 
     /// As many requests as a key can have open are ended, each with a record of several kilobytes and four maps; as many programs'
-    /// records as a key can have are written, four maps, a deposit burnt and released.
+    /// records as a key can have are written, four maps, a deposit released.
     fn close() -> Weight;
 }
 
@@ -67,17 +68,24 @@ impl<T: Config> WeightInfo for HandMade<T> {
     }
 
     fn accept() -> Weight {
-        ref_time(BASE + RECORD, 0).saturating_add(T::DbWeight::get().reads_writes(7, 7))
+        ref_time(BASE + RECORD, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(7, 7))
+            .saturating_add(end_requests::<T>())
     }
 
     fn close() -> Weight {
         let programs = u64::from(MAX_PROGRAMS);
-        let requests = u64::from(MAX_OPEN_PER_KEY);
-        ref_time(2 * BASE + RECORD + 4 * requests * BASE, 0).saturating_add(
-            T::DbWeight::get()
-                .reads_writes(6 + programs + 5 * requests, 6 + programs + 5 * requests),
-        )
+        ref_time(2 * BASE + RECORD, 0)
+            .saturating_add(T::DbWeight::get().reads_writes(6 + programs, 6 + programs))
+            .saturating_add(end_requests::<T>())
     }
+}
+
+/// As many requests as a key can have open leave five maps and the pages' lengths for the queue.
+fn end_requests<T: Config>() -> Weight {
+    let requests = u64::from(MAX_OPEN_PER_KEY);
+    ref_time(4 * requests * BASE, 0)
+        .saturating_add(T::DbWeight::get().reads_writes(10 * requests, 9 * requests))
 }
 
 fn ref_time(fixed: u64, policy_bytes: u32) -> Weight {

@@ -1,6 +1,6 @@
 //! How requests end: expiry, the queue for removal, and the return of deposits. Bounded in each block.
 
-use entropy_shared::{BlockNumber, RequestId, traits::Network};
+use entropy_shared::{BlockNumber, RequestId, traits::Network as _};
 use frame_support::{
     defensive,
     traits::{fungible::MutateHold, tokens::Precision},
@@ -51,20 +51,22 @@ impl<T: Config> Pallet<T> {
     pub(crate) fn end(id: RequestId, stored: StoredRequest, now: BlockNumber) {
         Self::unlist(&id, &stored);
         Requests::<T>::insert(id, stored);
-        let removal = now.saturating_add(T::Network::parameters().request_retention_blocks);
         EndedPlaces::<T>::mutate(|places| {
-            Ended::<T>::insert(places.end, (id, removal));
+            Ended::<T>::insert(places.end, (id, now));
             places.end = places.end.saturating_add(1);
         });
     }
 
     /// Forgets the requests that have been kept long enough, and gives their deposits back; returns how many.
+    ///
+    /// How long is long enough is today's parameter, so that none waits for one that was kept under another.
     pub(crate) fn remove_due(now: BlockNumber) -> u64 {
+        let retention = T::Network::parameters().request_retention_blocks;
         let mut places = EndedPlaces::<T>::get();
         let mut removed = 0;
         while removed < u64::from(MAX_ENDED_PER_BLOCK) && places.first < places.end {
             match Ended::<T>::get(places.first) {
-                Some((_, removal)) if removal > now => break,
+                Some((_, ended)) if ended.saturating_add(retention) > now => break,
                 Some((id, _)) => Self::remove(&id),
                 None => {
                     defensive!("the queue of ended requests has no gaps");

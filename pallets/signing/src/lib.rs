@@ -160,7 +160,7 @@ pub mod pallet {
     #[pallet::storage]
     pub type DueFrom<T: Config> = StorageValue<_, BlockNumber, ValueQuery>;
 
-    /// The requests that have ended, in that order, each with the block in which it is removed.
+    /// The requests that have ended, in that order, each with the block in which it did.
     #[pallet::storage]
     pub type Ended<T: Config> = StorageMap<_, Twox64Concat, u64, (RequestId, BlockNumber)>;
 
@@ -269,12 +269,18 @@ pub mod pallet {
             let removed = Self::remove_due(now);
             T::WeightInfo::clean_up(expired, removed)
         }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::check_invariants().map_err(Into::into)
+        }
     }
 
     #[pallet::call]
     impl<T: Config> Pallet<T> {
         /// Asks for one signature by a key that the signer may use, burns a fee, and holds a deposit while the request is kept.
         ///
+        /// The fee is the chain's parameter `requestFee`, doubled with each eighth of the list of open requests that is taken.
         /// It stays open for `lifetime` blocks, or for as many as the chain allows. Its id is
         /// `entropy_shared::lifecycle::request::request_id` with the nonce of this very transaction: the account's nonce
         /// before it is included.
@@ -439,9 +445,10 @@ pub mod pallet {
             let record =
                 request::open(content, id, &key, &root, lifetime, Self::now(), &parameters)
                     .map_err(Error::<T>::from)?;
+            let open = PageLengths::<T>::get().iter().sum();
             T::Currency::burn_from(
                 requester,
-                parameters.request_fee,
+                request::fee(open, T::MaxOpenRequests::get(), &parameters),
                 Preservation::Preserve,
                 Precision::Exact,
                 Fortitude::Polite,
@@ -472,13 +479,13 @@ pub mod pallet {
     }
 
     impl<T: Config> RequestsTrait for Pallet<T> {
-        fn close_open(key: &KeyId) {
+        fn fail_open(key: &KeyId, failure: RequestFailure) {
             let now = Self::now();
             for id in OpenOfKey::<T>::get(key) {
                 let Some(stored) = Requests::<T>::get(id) else {
                     continue;
                 };
-                let record = stored.record.clone().close(now);
+                let record = stored.record.clone().fail(failure.clone(), now);
                 let event = match record.failure().cloned() {
                     Some(failure) => Event::Failed { id, failure },
                     None => Event::Expired { id },

@@ -156,7 +156,7 @@ pub(crate) const RETENTION: u32 = 50;
 pub(crate) const DEPOSIT: u128 = 10;
 pub(crate) const FEE: u128 = 3;
 pub(crate) const PER_KEY: u32 = 60;
-pub(crate) const ENDOWMENT: u128 = 10_000;
+pub(crate) const ENDOWMENT: u128 = 100_000;
 pub(crate) const MAX_OPEN: u32 = 300;
 
 /// The state after genesis, in block 1; accounts 1 and 2 have funds, account 1 a key of each scheme of this version.

@@ -18,8 +18,8 @@ const BASE: u64 = 60 * MICROSECOND;
 const ED25519: u64 = 60 * MICROSECOND;
 /// A step of derivation of the dearest scheme, P-256, or a Taproot tweak.
 const DERIVATION: u64 = 730 * MICROSECOND;
-/// A signature of the dearest scheme, P-256, verified by recovery.
-const RESULT: u64 = 2_000 * MICROSECOND;
+/// A signature of the dearest scheme, P-256, and the key that it gives back: 4.1 ms were measured.
+const RESULT: u64 = 4_500 * MICROSECOND;
 /// Two hashes and several copies of a byte of the message, in picoseconds.
 const BYTE: u64 = 40_000;
 

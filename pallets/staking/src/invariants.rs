@@ -73,8 +73,12 @@ fn check_state<T: Config>(state: &KeyState) -> Result<(), &'static str> {
         check_attempt::<T>(attempt)?;
         if let Some(from) = state.active() {
             ensure!(
-                from.may_pass_to(&attempt.target),
-                "a target keeps a threshold of the holders"
+                from.check_target(&attempt.target).is_ok(),
+                "a target keeps a threshold of the holders, and newcomers are fewer than its own"
+            );
+            ensure!(
+                attempt.dealers(from).len() >= usize::from(from.committee.threshold()),
+                "a threshold of the holders deals"
             );
             ensure!(
                 attempt.epoch == from.epoch.saturating_add(1),
@@ -95,8 +99,9 @@ fn check_attempt<T: Config>(attempt: &Attempt) -> Result<(), &'static str> {
         committee.threshold() == target.threshold(),
         "leaving out never lowers the threshold"
     );
+    let lost = attempt.without().filter(|party| target.contains(party));
     ensure!(
-        attempt.without().count() <= usize::from(target.size() - target.threshold()),
+        lost.count() <= usize::from(target.size() - target.threshold()),
         "at most n - t are left out"
     );
     let makes_it = |party| attempt.without().all(|other| other != party);

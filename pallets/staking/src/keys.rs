@@ -66,19 +66,28 @@ impl<T: Config> Pallet<T> {
         eligible: &mut Option<Eligible>,
         parameters: &Parameters,
     ) -> Option<Transition> {
-        let review = Reviews::<T>::take(scheme)?;
+        let review = Reviews::<T>::get(scheme).filter(|review| *review != Review::Deferred)?;
+        Reviews::<T>::remove(scheme);
         let now = Self::now();
-        let target = Self::choose(Some(holders), eligible, &[], parameters);
-        if target.is_none() {
+        let Some(target) = Self::choose(Some(holders), eligible, &[], parameters) else {
+            if review == Review::Refresh {
+                Reviews::<T>::insert(scheme, Review::Deferred);
+            }
             Self::deposit_event(Event::NotEnoughServers { scheme });
-        }
-        let refresh = review == Review::Refresh || holders.is_refresh_due(now, parameters);
-        let target = match target {
-            Some(target) if target != holders.committee => target,
-            Some(_) if refresh => holders.committee.clone(),
-            _ => return None,
+            return None;
         };
+        let refresh = review == Review::Refresh || holders.is_refresh_due(now, parameters);
+        if target == holders.committee && !refresh {
+            return None;
+        }
         state.reshare(target, now, parameters).ok()
+    }
+
+    /// What becomes of a key when root gives up the attempts at it; `None` if there are none.
+    pub(crate) fn given_up(scheme: Scheme) -> Option<Transition> {
+        let parameters = ChainParameters::<T>::get();
+        let choose = |unfit: &[_]| Self::choose(None, &mut None, unfit, &parameters);
+        KeyStates::<T>::get(scheme).give_up(Self::now(), &parameters, choose)
     }
 
     /// The committee that ought to hold a key now, without those who are `unfit`; the servers are looked up once a block.
@@ -158,7 +167,7 @@ impl<T: Config> Pallet<T> {
                 KeyNote::Started { .. }
                 | KeyNote::TooManyLeftOut
                 | KeyNote::Disagreed
-                | KeyNote::Stopped => {}
+                | KeyNote::GivenUp => {}
             }
         }
         KeyStates::<T>::insert(scheme, transition.state);

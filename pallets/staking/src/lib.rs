@@ -125,6 +125,8 @@ pub mod pallet {
         Committee,
         /// The shares are dealt anew in any case.
         Refresh,
+        /// The shares are dealt anew in any case, as soon as a session has begun: too few servers were there.
+        Deferred,
     }
 
     /// The chain's parameters, set at genesis; root may change some.
@@ -256,7 +258,8 @@ pub mod pallet {
         ServerInUse,
         /// The validator has no server.
         NoServer,
-        /// The validator's server is suspended, and can be neither changed nor unbound before it may say that it is ready.
+        /// The validator's server was suspended, and has held no share since: it can be unbound after 64 times the chain's parameter
+        /// `suspensionBlocks`.
         ServerSuspended,
         /// The report does not count; nothing that was authorised is refused so.
         ReportRefused,
@@ -267,14 +270,19 @@ pub mod pallet {
         BadParameters,
         /// No key of this scheme is active, or its shares are being dealt anew already.
         NoActiveKey,
-        /// The shares of this scheme's key are not being dealt anew.
-        NoReshare,
+        /// This scheme's key is neither being generated nor being dealt anew.
+        NoAttempt,
     }
 
     #[pallet::hooks]
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
             Self::advance_keys()
+        }
+
+        #[cfg(feature = "try-runtime")]
+        fn try_state(_: BlockNumberFor<T>) -> Result<(), sp_runtime::TryRuntimeError> {
+            Self::check_invariants().map_err(Into::into)
         }
     }
 
@@ -283,7 +291,8 @@ pub mod pallet {
         /// Binds a server to the validator that signs this, or publishes a new endpoint or Noise key of the server it has.
         ///
         /// `proof` is the server's Ed25519 signature over `entropy_shared::canonical::binding_bytes`. A deposit is held
-        /// for the first binding. Another server can be bound instead only while the old one is in no committee.
+        /// for the first binding. Another server can be bound instead only while the old one is in no committee; if that was
+        /// suspended, so is the new one.
         #[pallet::call_index(0)]
         #[pallet::weight(T::WeightInfo::bind_server())]
         pub fn bind_server(
@@ -305,9 +314,6 @@ pub mod pallet {
                     Error::<T>::ServerInUse
                 );
                 ensure!(!Servers::<T>::contains_key(server), Error::<T>::ServerTaken);
-                if let Some(old) = &old {
-                    Self::ensure_may_leave(&old.binding.standing)?;
-                }
             }
             let message = binding_bytes(&Self::genesis(), &id, &info);
             ensure!(
@@ -319,7 +325,8 @@ pub mod pallet {
                 Some(old) if old_server == Some(server) => (old.deposit, old.binding.standing),
                 Some(old) => {
                     Self::forget(&stash, &old.binding);
-                    (old.deposit, Standing::default())
+                    // A suspension is not shaken off: the new server has to end it.
+                    (old.deposit, old.binding.standing)
                 }
                 None => {
                     let deposit = ChainParameters::<T>::get().server_deposit;
@@ -343,7 +350,8 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Takes back the binding of the signer's server and its deposit, unless the server is in a committee or an attempt at one.
+        /// Takes back the binding of the signer's server and its deposit, unless the server is in a committee or an attempt at one,
+        /// or has been suspended since it last held a share and not long ago.
         #[pallet::call_index(1)]
         #[pallet::weight(T::WeightInfo::unbind_server())]
         pub fn unbind_server(origin: OriginFor<T>) -> DispatchResult {
@@ -351,7 +359,11 @@ pub mod pallet {
             let server = ServerOf::<T>::get(&stash).ok_or(Error::<T>::NoServer)?;
             let bound = Servers::<T>::get(server).ok_or(Error::<T>::NoServer)?;
             ensure!(!Self::is_in_use(&server), Error::<T>::ServerInUse);
-            Self::ensure_may_leave(&bound.binding.standing)?;
+            // Otherwise it would be bound again, and its suspensions be forgotten.
+            ensure!(
+                Self::now() >= bound.binding.standing.bound_until,
+                Error::<T>::ServerSuspended
+            );
             T::Currency::release(
                 &HoldReason::Server.into(),
                 &stash,
@@ -459,15 +471,21 @@ pub mod pallet {
             Ok(())
         }
 
-        /// Gives up dealing the shares of a key anew; its present holders stay until the next session. Only root.
+        /// Gives up the attempts at the present target of a scheme. Only root.
+        ///
+        /// If a key's shares were being dealt anew, its present holders stay until the next session; a refresh that has been asked
+        /// for meanwhile waits until then, too. A key that was being generated is tried for anew, with whoever is there.
         #[pallet::call_index(6)]
-        #[pallet::weight(T::WeightInfo::ask())]
-        pub fn stop_reshare(origin: OriginFor<T>, scheme: Scheme) -> DispatchResult {
+        #[pallet::weight(T::WeightInfo::give_up())]
+        pub fn give_up(origin: OriginFor<T>, scheme: Scheme) -> DispatchResult {
             ensure_root(origin)?;
-            let transition = KeyStates::<T>::get(scheme)
-                .stop()
-                .map_err(|_| Error::<T>::NoReshare)?;
-            Reviews::<T>::remove(scheme);
+            let transition = Self::given_up(scheme).ok_or(Error::<T>::NoAttempt)?;
+            Reviews::<T>::mutate_exists(scheme, |asked| {
+                *asked = match asked {
+                    Some(Review::Refresh | Review::Deferred) => Some(Review::Deferred),
+                    Some(Review::Committee) | None => None,
+                };
+            });
             Self::apply(scheme, transition);
             Ok(())
         }
@@ -510,9 +528,10 @@ pub mod pallet {
             for scheme in Scheme::ALL {
                 if KeyStates::<T>::get(scheme).active().is_some() {
                     Reviews::<T>::mutate(scheme, |asked| {
-                        if *asked != Some(Review::Refresh) {
-                            *asked = Some(review);
-                        }
+                        *asked = match asked {
+                            Some(Review::Refresh | Review::Deferred) => Some(Review::Refresh),
+                            Some(Review::Committee) | None => Some(review),
+                        };
                     });
                 }
             }
@@ -541,15 +560,6 @@ pub mod pallet {
             Scheme::ALL
                 .into_iter()
                 .any(|scheme| KeyStates::<T>::get(scheme).involves(server))
-        }
-
-        /// A suspension can't be shaken off by binding the server again.
-        fn ensure_may_leave(standing: &Standing) -> DispatchResult {
-            let waits = standing
-                .suspended_until
-                .is_some_and(|until| Self::now() < until);
-            ensure!(!waits, Error::<T>::ServerSuspended);
-            Ok(())
         }
 
         /// Removes all traces of a binding but its deposit.

@@ -287,7 +287,7 @@ fn root_call(dice: &mut Dice) -> RuntimeCall {
             scheme: dice.scheme(),
         }
         .into(),
-        1 => Staking::stop_reshare {
+        1 => Staking::give_up {
             scheme: dice.scheme(),
         }
         .into(),

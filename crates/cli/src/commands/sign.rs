@@ -119,8 +119,10 @@ fn describe(state: &RequestState) -> String {
 }
 
 fn describe_failure(failure: &RequestFailure) -> String {
-    let RequestFailure::Refused { reason, blamed } = failure else {
-        return "the key was closed".into();
+    let (reason, blamed) = match failure {
+        RequestFailure::Refused { reason, blamed } => (reason, blamed),
+        RequestFailure::KeyClosed => return "the key was closed".into(),
+        RequestFailure::KeyTransferred => return "the key has another owner now".into(),
     };
     let reason = match reason {
         Refusal::NotAuthorised => "the requester may not have this signature",

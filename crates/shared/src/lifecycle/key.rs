@@ -3,7 +3,9 @@
 //!
 //! A *target* fixes committee and threshold of the new holders. An attempt is made by the target's parties, less those
 //! left out; leaving out never lowers the threshold, and at most `n - t` are ever left out, so that a minority cannot
-//! shrink the committee until it owns it. The new shares count once every new holder of the attempt reports the same
+//! shrink the committee until it owns it. When a key that exists is dealt anew, its present holders deal, less those left
+//! out, but never fewer than a threshold of them; at least as many are in the target, and newcomers alone are fewer than its
+//! threshold. The new shares count once every new holder of the attempt reports the same
 //! public digest, each with a signature that a threshold of the new holders made under the reserved child: agreement
 //! and proof come in one report, so there is no state between. While shares are dealt anew, the old holders sign.
 
@@ -81,10 +83,10 @@ pub struct Attempt {
     pub attempt: u32,
     /// Who is to hold the shares of this attempt: the target less `left_out` and `set_aside`, with the target's threshold.
     pub committee: Committee,
-    /// Those of the target whom no further attempt at it awaits.
+    /// Those of the target and of the present holders whom no further attempt at the target awaits.
     pub left_out: Vec<PartyId>,
-    /// Those of the target whom this attempt alone does without, because failures could not be attributed.
-    /// With `left_out` at most `n - t`.
+    /// Those whom this attempt alone does without, because failures could not be attributed. With `left_out` at most
+    /// `n - t` of the target, and at most `n - t` of the present holders.
     pub set_aside: Vec<PartyId>,
     /// How many failed attempts at this target each party may have spoilt; parties without any are not listed.
     pub suspects: Vec<Suspect>,
@@ -132,6 +134,8 @@ pub enum ReshareError {
     NotActive,
     /// Fewer than `t` of the present holders are in the target.
     TooFewStay,
+    /// Those in the target who hold no share now would be enough to sign.
+    TooManyNew,
 }
 
 impl fmt::Display for ReshareError {
@@ -139,6 +143,7 @@ impl fmt::Display for ReshareError {
         f.write_str(match self {
             Self::NotActive => "no key is active, or its shares are being dealt anew already",
             Self::TooFewStay => "fewer than a threshold of the present holders are in the target",
+            Self::TooManyNew => "the target's newcomers alone would be enough to sign",
         })
     }
 }
@@ -159,7 +164,7 @@ impl core::error::Error for ReshareError {}
     TypeInfo,
 )]
 pub enum LeftOutReason {
-    /// It did not report, though at least `t` did.
+    /// It did not report, though at least `t` did, or more than `n - t` awaited it in vain.
     #[codec(index = 0)]
     Silent,
     /// It failed and names nobody, though more than `n - t` awaited it in vain or at least `t` came to a result.
@@ -171,6 +176,9 @@ pub enum LeftOutReason {
     /// It reported another result than at least `t` others.
     #[codec(index = 3)]
     Contradicted,
+    /// Attempts failed, nobody could say why, and the one without it succeeded.
+    #[codec(index = 4)]
+    Suspected,
 }
 
 /// What a transition did, for events, logs and the standing of servers.
@@ -185,7 +193,7 @@ pub enum KeyNote {
         attempt: u32,
         /// The last block in which reports count.
         deadline: BlockNumber,
-        /// Whom of its target it does without.
+        /// Whom of its target and of the present holders it does without.
         without: Vec<PartyId>,
     },
     /// A party is left out of further attempts at the target.
@@ -196,8 +204,8 @@ pub enum KeyNote {
         /// Why.
         reason: LeftOutReason,
     },
-    /// More would have to be left out than a target may lose: the list is forgotten, and the next attempt, with more time,
-    /// is at a target chosen anew. An operator should look.
+    /// More would have to be left out, or did not report, than a target may lose: the list is forgotten, and the next
+    /// attempt, with more time, is at a target chosen anew. An operator should look.
     #[codec(index = 2)]
     TooManyLeftOut,
     /// All parties reported, but not the same.
@@ -211,9 +219,9 @@ pub enum KeyNote {
         /// The root key.
         root_key: VerifyingKey,
     },
-    /// The attempts to deal shares anew are given up; the present holders stay.
+    /// The attempts at a target are given up. The present holders stay; without any, attempts at a target chosen anew follow.
     #[codec(index = 5)]
-    Stopped,
+    GivenUp,
 }
 
 /// A new state and what led to it.
@@ -261,7 +269,8 @@ impl KeyState {
 
     /// Begins to deal the shares of the active key anew, to `target`: the same committee for a refresh, or another.
     ///
-    /// At least `t` of the present holders must be in it, so that no single change hands a key to newcomers.
+    /// At least `t` of the present holders must be in it, and those who are not must be fewer than its threshold, so that no
+    /// single change hands a key to newcomers.
     pub fn reshare(
         &self,
         target: Committee,
@@ -271,26 +280,40 @@ impl KeyState {
         let Self::Active(from) = self else {
             return Err(ReshareError::NotActive);
         };
-        if !from.may_pass_to(&target) {
-            return Err(ReshareError::TooFewStay);
-        }
+        from.check_target(&target)?;
         let epoch = from.epoch.saturating_add(1);
         let plan = Plan::new(epoch, target, from.attempts.saturating_add(1), parameters);
         Ok(start(Some(from), plan, now, parameters))
     }
 
-    /// Gives up dealing shares anew; the present holders stay.
-    pub fn stop(&self) -> Result<Transition, ReshareError> {
-        let Self::Resharing { from, attempt } = self else {
-            return Err(ReshareError::NotActive);
-        };
-        Ok(Transition {
-            state: Self::Active(ActiveKey {
-                attempts: attempt.attempt,
-                ..from.clone()
+    /// Gives up the attempts at the present target; `None` if there are none.
+    ///
+    /// The present holders stay. A key that is being generated has none: the next attempt is at the target that `choose` gives
+    /// (called as by [`Self::report`], without anybody left out), or at the same one.
+    pub fn give_up(
+        &self,
+        now: BlockNumber,
+        parameters: &Parameters,
+        choose: impl FnOnce(&[PartyId]) -> Option<Committee>,
+    ) -> Option<Transition> {
+        match self {
+            Self::Absent | Self::Active(_) => None,
+            Self::Resharing { from, attempt } => Some(Transition {
+                state: Self::Active(ActiveKey {
+                    attempts: attempt.attempt,
+                    ..from.clone()
+                }),
+                notes: [KeyNote::GivenUp].into(),
             }),
-            notes: [KeyNote::Stopped].into(),
-        })
+            Self::Generating(attempt) => {
+                let target = choose(&[]).unwrap_or_else(|| attempt.target.clone());
+                let number = attempt.attempt.saturating_add(1);
+                let plan = Plan::new(attempt.epoch, target, number, parameters);
+                let mut transition = start(None, plan, now, parameters);
+                transition.notes.insert(0, KeyNote::GivenUp);
+                Some(transition)
+            }
+        }
     }
 
     /// Whether `report` would count now: cheap checks of state first, then the proof (one signature of the scheme, one derivation).
@@ -439,11 +462,21 @@ impl KeyState {
 }
 
 impl ActiveKey {
-    /// Whether the shares may be dealt anew to this committee: at least `t` of the present holders are in it.
-    pub fn may_pass_to(&self, target: &Committee) -> bool {
-        let stay = |party: &&PartyId| target.contains(party);
-        self.committee.parties().iter().filter(stay).count()
-            >= usize::from(self.committee.threshold())
+    /// Whether the shares may be dealt anew to this committee: at least `t` of the present holders are in it, and those in it
+    /// who hold no share now are fewer than its threshold.
+    pub fn check_target(&self, target: &Committee) -> Result<(), ReshareError> {
+        let stay = target
+            .parties()
+            .iter()
+            .filter(|party| self.committee.contains(party))
+            .count();
+        if stay < usize::from(self.committee.threshold()) {
+            return Err(ReshareError::TooFewStay);
+        }
+        if usize::from(target.size()) - stay >= usize::from(target.threshold()) {
+            return Err(ReshareError::TooManyNew);
+        }
+        Ok(())
     }
 
     /// Whether its shares have served for as many sessions as the parameters allow.
@@ -556,7 +589,8 @@ fn next(
     parameters: &Parameters,
     choose: impl FnOnce(&[PartyId]) -> Option<Committee>,
 ) -> Transition {
-    let verdict = attempt.judge();
+    let holders = from.map(|from| &from.committee);
+    let verdict = attempt.judge(holders);
     let mut notes: Vec<_> = verdict
         .left_out
         .iter()
@@ -571,18 +605,21 @@ fn next(
     left_out.extend(verdict.left_out.iter().map(|(party, _)| *party));
     left_out.sort_unstable();
 
-    let budget = usize::from(attempt.target.size() - attempt.target.threshold());
-    let plan = if left_out.len() > budget {
+    // Fewer than t came, and did not even say whom they miss. Once more with more time; then others may have to take part.
+    let deserted = verdict.left_out.is_empty()
+        && attempt.doublings > 0
+        && attempt.reports.len() < usize::from(attempt.target.threshold());
+    let plan = if deserted || !attempt.may_do_without(&left_out, holders) {
         notes.push(KeyNote::TooManyLeftOut);
         let target = choose(&left_out)
-            .filter(|target| from.is_none_or(|from| from.may_pass_to(target)))
+            .filter(|target| from.is_none_or(|from| from.check_target(target).is_ok()))
             .unwrap_or_else(|| attempt.target.clone());
         Plan {
             doublings: longer,
             ..Plan::new(attempt.epoch, target, number, parameters)
         }
     } else {
-        let set_aside = attempt.to_set_aside(&verdict, &left_out, budget - left_out.len());
+        let set_aside = attempt.to_set_aside(&verdict, &left_out, holders);
         // Without anybody to do without, more time is the only thing that can help.
         let doublings = if verdict.left_out.is_empty() && set_aside.is_empty() {
             longer
@@ -610,7 +647,27 @@ fn next(
 }
 
 impl Attempt {
-    /// Whom of the target the attempt does without.
+    /// Which of the present holders deal: all but those whom the attempt does without, and at least a threshold of them.
+    pub fn dealers(&self, from: &ActiveKey) -> Vec<PartyId> {
+        let parties = from.committee.parties().iter();
+        parties
+            .filter(|party| !self.without().any(|other| other == *party))
+            .copied()
+            .collect()
+    }
+
+    /// Whether a threshold of the target, and of the present holders, is left without these.
+    fn may_do_without(&self, without: &[PartyId], holders: Option<&Committee>) -> bool {
+        core::iter::once(&self.target)
+            .chain(holders)
+            .all(|committee| {
+                let left = |party: &&PartyId| !without.contains(party);
+                committee.parties().iter().filter(left).count()
+                    >= usize::from(committee.threshold())
+            })
+    }
+
+    /// Whom of the target and of the present holders the attempt does without.
     pub fn without(&self) -> impl Iterator<Item = &PartyId> {
         self.left_out.iter().chain(&self.set_aside)
     }
@@ -629,12 +686,17 @@ impl Attempt {
     }
 
     fn activate(self, result: AttemptResult, now: BlockNumber) -> Transition {
+        let activated = KeyNote::Activated {
+            epoch: self.epoch,
+            root_key: result.root_key,
+        };
+        // Otherwise they would be chosen again at the next session, and spoil the next change as well.
+        let suspected = self.set_aside.iter().map(|party| KeyNote::LeftOut {
+            party: *party,
+            reason: LeftOutReason::Suspected,
+        });
         Transition {
-            notes: [KeyNote::Activated {
-                epoch: self.epoch,
-                root_key: result.root_key,
-            }]
-            .into(),
+            notes: core::iter::once(activated).chain(suspected).collect(),
             state: KeyState::Active(ActiveKey {
                 epoch: self.epoch,
                 attempt: self.attempt,
@@ -651,10 +713,11 @@ impl Attempt {
 
 impl MaxEncodedLen for Attempt {
     fn max_encoded_len() -> usize {
+        // Those of the target and of the present holders can be left out, set aside and suspected.
         2 * Committee::max_encoded_len()
-            + 2 * parties_max_encoded_len()
+            + 4 * parties_max_encoded_len()
             + 2 * Compact::<u32>::max_encoded_len()
-            + MAX_PARTIES as usize * (Suspect::max_encoded_len() + Reported::max_encoded_len())
+            + MAX_PARTIES as usize * (2 * Suspect::max_encoded_len() + Reported::max_encoded_len())
             + 4 * u32::max_encoded_len()
             + 2 * u16::max_encoded_len()
             + u8::max_encoded_len()

@@ -2,7 +2,7 @@
 //!
 //! Whoever holds shares stays as long as it may, so that a committee changes only when it must; and no change hands a key
 //! to newcomers: at least `t` of the present holders are in every target, those included that would have to go, which
-//! leave by a later change.
+//! leave by a later change; and newcomers are fewer than the target's threshold, so that a committee grows in steps.
 
 use alloc::vec::Vec;
 
@@ -39,6 +39,7 @@ pub fn choose(
             }
         }
     };
+    let mut room = limit;
     if let Some(holders) = holders {
         let must_stay = usize::from(holders.threshold());
         let holds = |party: &&PartyId| holders.contains(party);
@@ -49,8 +50,21 @@ pub fn choose(
         if parties.len() < must_stay {
             return None;
         }
+        let stay = parties.len();
+        let is_safe = |size: &usize| {
+            u16::try_from(*size)
+                .is_ok_and(|n| size - stay < usize::from(parameters.threshold.threshold(n)))
+        };
+        room = (stay..=limit).rev().find(is_safe).unwrap_or(stay);
     }
-    take(&mut parties, &mut candidates.eligible.iter(), limit);
+    take(&mut parties, &mut candidates.eligible.iter(), room);
+    if let Some(holders) = holders {
+        // Rather one that is unfit for now than no committee: attempts can do without it.
+        let holds = |party: &&PartyId| holders.contains(party);
+        let mut retained = candidates.retained.iter().filter(holds);
+        let least = usize::from(parameters.committee_min);
+        take(&mut parties, &mut retained, least.min(limit));
+    }
     let size = u16::try_from(parties.len())
         .ok()
         .filter(|size| *size >= parameters.committee_min)?;

@@ -246,14 +246,15 @@ impl KeyRecord {
         self.owner != self.registrant
     }
 
-    /// How much of a deposit is not given back when the key is closed: [`RETIRED_BYTES`] if the id is to be remembered for ever.
-    pub fn kept_deposit(&self, parameters: &Parameters) -> Balance {
+    /// What is burnt when the key goes to another owner: the price of [`RETIRED_BYTES`] if its registrant gives it away, for
+    /// the id is to be remembered for ever once the key is closed.
+    pub fn transfer_fee(&self, parameters: &Parameters) -> Balance {
         if self.retires() {
+            0
+        } else {
             parameters
                 .key_byte_deposit
                 .saturating_mul(RETIRED_BYTES.into())
-        } else {
-            0
         }
     }
 }

@@ -6,7 +6,7 @@ use core::{cmp::Ordering, fmt};
 use scale_info::TypeInfo;
 
 use crate::{
-    BlockNumber, Epoch,
+    Balance, BlockNumber, Epoch,
     committee::{MAX_PARTIES, parties_max_encoded_len},
     derivation::{DerivationError, DerivationPath, TaprootTweak, derive},
     digest::{DigestError, Hasher, MAX_MESSAGE_BYTES, request_digest, signed_bytes, tagged_hash},
@@ -100,6 +100,9 @@ pub enum RequestFailure {
     /// The key was closed.
     #[codec(index = 1)]
     KeyClosed,
+    /// The key has another owner.
+    #[codec(index = 2)]
+    KeyTransferred,
 }
 
 /// How a request stands.
@@ -242,7 +245,17 @@ impl fmt::Display for CancelError {
 
 impl core::error::Error for CancelError {}
 
+/// What is burnt for a request when `open` of at most `most` requests are open: the parameters' fee, doubled with each eighth
+/// that is taken, so that filling the list costs far more than using it.
+pub fn fee(open: u32, most: u32, parameters: &Parameters) -> Balance {
+    let eighths = u64::from(open).saturating_mul(8) / u64::from(most.max(1));
+    parameters.request_fee.saturating_mul(1 << eighths.min(8))
+}
+
 /// The id of what `requester` asks for in the transaction with this account nonce.
+///
+/// An account that sends no transactions of its own (a pure proxy, a multisig) always has the same nonce: what it asks for
+/// again, once the chain keeps the earlier request no more, has the earlier one's id.
 pub fn request_id(
     genesis: &Genesis,
     requester: &AccountId,
@@ -425,14 +438,11 @@ impl RequestRecord {
         Ok(self)
     }
 
-    /// Ends the request because its key is closed, as expired if its time is over; unchanged if it has ended already.
-    pub fn close(self, now: BlockNumber) -> Self {
+    /// Ends the request because of what became of its key, as expired if its time is over; unchanged if it has ended already.
+    pub fn fail(self, failure: RequestFailure, now: BlockNumber) -> Self {
         let mut record = self.expire(now);
         if record.state == RequestState::Open {
-            record.state = RequestState::Failed {
-                failure: RequestFailure::KeyClosed,
-                at: now,
-            };
+            record.state = RequestState::Failed { failure, at: now };
         }
         record
     }

@@ -32,6 +32,9 @@ pub struct Standing {
     pub number: u32,
     /// The first block in which it may say that it is ready, while it is suspended.
     pub suspended_until: Option<BlockNumber>,
+    /// The first block in which its validator may be without it, which forgets how often it was suspended: no sooner than
+    /// after the longest wait.
+    pub bound_until: BlockNumber,
 }
 
 /// Why a server's word that it is ready does not count.
@@ -71,10 +74,14 @@ impl Standing {
         let wait = parameters
             .suspension_blocks
             .saturating_mul(1 << self.suspensions.min(MAX_DOUBLINGS));
+        let longest = parameters
+            .suspension_blocks
+            .saturating_mul(1 << MAX_DOUBLINGS);
         Self {
             suspensions: self.suspensions.saturating_add(1),
             number: self.number.saturating_add(1),
             suspended_until: Some(now.saturating_add(wait)),
+            bound_until: now.saturating_add(longest),
         }
     }
 
@@ -103,6 +110,7 @@ impl Standing {
     pub fn redeem(self) -> Self {
         Self {
             suspensions: 0,
+            bound_until: 0,
             ..self
         }
     }

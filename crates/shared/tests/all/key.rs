@@ -291,22 +291,35 @@ fn an_attempt_that_t_survived_goes_on_without_the_silent_and_with_the_same_thres
 }
 
 #[test]
-fn when_fewer_than_t_report_nobody_is_left_out_but_everybody_gets_more_time() {
+fn when_fewer_than_t_report_everybody_gets_more_time_and_then_another_target_is_looked_for() {
     let (root, mut state) = (Root::new(5), begun(4, 3));
     let mut time = parameters().attempt_deadline_blocks;
     for attempt in 1..=6 {
         count_at_once(&mut state, &root.ready(party(1), SCHEME, attempt, PUBLIC));
         let over = generating(&state).deadline + 1;
         let notes = tick(&mut state, over);
-        assert!(
-            matches!(notes[..], [KeyNote::Started { .. }]),
-            "this is no alert"
-        );
+        match attempt {
+            1 => assert!(
+                matches!(notes[..], [KeyNote::Started { .. }]),
+                "this is no alert"
+            ),
+            _ => assert!(matches!(
+                notes[..],
+                [KeyNote::TooManyLeftOut, KeyNote::Started { .. }]
+            )),
+        }
         let next = generating(&state);
         assert!(next.left_out.is_empty());
         time = (time * 2).min(parameters().attempt_deadline_blocks * 16);
         assert_eq!((next.attempt, next.deadline), (attempt + 1, over + time));
     }
+    let over = generating(&state).deadline + 1;
+    let other = entropy_shared::Committee::new([1, 5, 6, 7].map(party), 3).unwrap();
+    let transition = state.tick(over, &parameters(), |left_out| {
+        assert_eq!(left_out, [], "it is not known who was silent");
+        Some(other.clone())
+    });
+    assert_eq!(generating(&transition.unwrap().state).target, other);
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use entropy_shared::{
     ParameterError, Parameters, Scheme, SchemeSet, ThresholdRule,
-    parameters::{MAX_OPEN_PER_KEY, PROTOCOL_VERSION},
+    parameters::{MAX_OPEN_PER_KEY, MAX_PERIOD, PROTOCOL_VERSION},
 };
+
+type Period = fn(&mut Parameters) -> &mut u32;
 
 fn check(change: impl FnOnce(&mut Parameters)) -> Result<(), ParameterError> {
     let mut parameters = Parameters::default();
@@ -90,6 +92,24 @@ fn impossible_values_are_named() {
         check(|p| p.max_open_per_key = MAX_OPEN_PER_KEY + 1),
         Err(ParameterError::OpenPerKey)
     );
+    let periods: [(&str, Period); 9] = [
+        ("sessionBlocks", |p| &mut p.session_blocks),
+        ("sessionsPerEra", |p| &mut p.sessions_per_era),
+        ("bondingEras", |p| &mut p.bonding_eras),
+        ("attemptDeadlineBlocks", |p| &mut p.attempt_deadline_blocks),
+        ("suspensionBlocks", |p| &mut p.suspension_blocks),
+        ("signingSlotBlocks", |p| &mut p.signing_slot_blocks),
+        ("requestExpiryBlocks", |p| &mut p.request_expiry_blocks),
+        ("requestRetentionBlocks", |p| {
+            &mut p.request_retention_blocks
+        }),
+        ("refreshSessions", |p| &mut p.refresh_sessions),
+    ];
+    for (name, period) in periods {
+        assert_eq!(check(|p| *period(p) = MAX_PERIOD), Ok(()));
+        let too_long = Err(ParameterError::TooLong(name));
+        assert_eq!(check(|p| *period(p) = MAX_PERIOD + 1), too_long);
+    }
     for version in [0, PROTOCOL_VERSION + 1] {
         assert_eq!(
             check(|p| p.protocol_version = version),

@@ -194,20 +194,22 @@ fn a_key_changes_hands_only_if_its_owner_offers_and_the_other_accepts() {
 fn an_id_is_used_up_unless_its_registrant_closes_the_key() {
     let registered = key(vec![], Requesters::Owner);
     assert!(!registered.retires());
-    assert_eq!(registered.kept_deposit(&prices()), 0);
+    let fee = 2 * u128::from(RETIRED_BYTES);
+    assert_eq!(registered.transfer_fee(&prices()), fee);
     let given = registered
         .offer(Some(account(2)))
         .unwrap()
         .accept(account(2))
         .unwrap();
     assert!(given.retires());
-    assert_eq!(given.kept_deposit(&prices()), 2 * u128::from(RETIRED_BYTES));
+    assert_eq!(given.transfer_fee(&prices()), 0);
     let back = given
         .offer(Some(account(1)))
         .unwrap()
         .accept(account(1))
         .unwrap();
     assert!(!back.retires());
+    assert_eq!(back.transfer_fee(&prices()), fee);
 }
 
 proptest! {

@@ -1,8 +1,8 @@
 //! The lifecycle of a request.
 
 use entropy_shared::{
-    AccountId, DerivationError, DerivationPath, Digest, DigestError, Hasher, KeyId, RequestId,
-    Scheme, Signature, SignatureError, TaprootTweak, VerifyingKey,
+    AccountId, DerivationError, DerivationPath, Digest, DigestError, Hasher, KeyId, Parameters,
+    RequestId, Scheme, Signature, SignatureError, TaprootTweak, VerifyingKey,
     derivation::derive,
     digest::signed_bytes,
     lifecycle::{
@@ -10,7 +10,7 @@ use entropy_shared::{
         registry::{KeyRecord, Requesters},
         request::{
             CancelError, OpenError, Refusal, RefusalError, RequestContent, RequestFailure,
-            RequestRecord, RequestState, ResultError, open, request_id,
+            RequestRecord, RequestState, ResultError, fee, open, request_id,
         },
     },
     view::OpenRequest,
@@ -76,6 +76,24 @@ fn answer_to(record: &RequestRecord, root: &Root) -> Signature {
         &record.content.path,
         &record.digest,
     )
+}
+
+#[test]
+fn the_fee_doubles_with_each_eighth_of_the_list_that_is_taken() {
+    let parameters = Parameters {
+        request_fee: 10,
+        ..Parameters::default()
+    };
+    for (open, expected) in [(0, 10), (127, 10), (128, 20), (512, 160), (1_023, 1_280)] {
+        assert_eq!(fee(open, 1_024, &parameters), expected, "{open}");
+    }
+    // Whatever the runtime says.
+    assert_eq!(fee(9, 0, &parameters), 2_560);
+    let dear = Parameters {
+        request_fee: u128::MAX,
+        ..parameters
+    };
+    assert_eq!(fee(1_024, 1_024, &dear), u128::MAX);
 }
 
 #[test]
@@ -316,7 +334,10 @@ fn only_who_asked_cancels_while_the_request_is_open() {
         cancelled.clone().cancel(&OWNER, NOW + 2),
         Err(CancelError::NotOpen)
     );
-    assert_eq!(cancelled.clone().close(NOW + 2), cancelled);
+    assert_eq!(
+        cancelled.clone().fail(RequestFailure::KeyClosed, NOW + 2),
+        cancelled
+    );
 }
 
 #[test]
@@ -420,7 +441,7 @@ fn the_reason_of_a_failure_is_what_most_say_or_the_first_of_several() {
 fn a_key_that_is_closed_ends_what_is_open_and_gives_up_what_is_over() {
     let record = opened(Scheme::SchnorrTaproot, &Root::new(5));
     let last = record.expires - 1;
-    let closed = record.clone().close(last);
+    let closed = record.clone().fail(RequestFailure::KeyClosed, last);
     assert_eq!(
         closed.state,
         RequestState::Failed {
@@ -428,9 +449,17 @@ fn a_key_that_is_closed_ends_what_is_open_and_gives_up_what_is_over() {
             at: last
         }
     );
-    assert_eq!(closed.clone().close(last + 1), closed);
+    assert_eq!(
+        closed
+            .clone()
+            .fail(RequestFailure::KeyTransferred, last + 1),
+        closed
+    );
     let over = record.expires;
-    assert_eq!(record.close(over).state, RequestState::Expired { at: over });
+    assert_eq!(
+        record.fail(RequestFailure::KeyClosed, over).state,
+        RequestState::Expired { at: over }
+    );
 }
 
 #[test]
@@ -580,7 +609,7 @@ proptest! {
                     result.ok()
                 }
                 Step::Expire => Some(record.clone().expire(now)),
-                Step::Close => Some(record.clone().close(now)),
+                Step::Close => Some(record.clone().fail(RequestFailure::KeyClosed, now)),
             };
             if let Some(after) = after {
                 record = after;

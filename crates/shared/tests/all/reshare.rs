@@ -5,7 +5,7 @@ use entropy_shared::{
     lifecycle::{
         key::{
             AttemptOutcome, AttemptReport, KeyNote, KeyState, LeftOutReason, ReportError,
-            ReshareError, begin,
+            ReshareError, Transition, begin,
         },
         membership::{Candidates, choose},
         standing::{ReadyError, Standing},
@@ -149,6 +149,13 @@ fn at_least_t_holders_stay_and_only_an_active_key_is_dealt_anew() {
         state.reshare(newcomers, 20, &parameters()),
         Err(ReshareError::TooFewStay)
     );
+    // Four stay; three newcomers are fewer than a threshold of five, but not than one of three.
+    let grown = |threshold| of(&[1, 2, 3, 4, 5, 6, 7], threshold);
+    assert_eq!(
+        state.reshare(grown(3), 20, &parameters()),
+        Err(ReshareError::TooManyNew)
+    );
+    assert!(state.reshare(grown(4), 20, &parameters()).is_ok());
     let running = state
         .reshare(committee(4, 3), 20, &parameters())
         .unwrap()
@@ -164,10 +171,10 @@ fn at_least_t_holders_stay_and_only_an_active_key_is_dealt_anew() {
 }
 
 #[test]
-fn a_stopped_reshare_leaves_the_holders_and_its_attempt_never_comes_again() {
+fn a_reshare_that_is_given_up_leaves_the_holders_and_its_attempt_never_comes_again() {
     let (root, state) = active(4, 3);
     let before = state.active().unwrap().clone();
-    assert_eq!(state.stop(), Err(ReshareError::NotActive));
+    assert_eq!(give_up(&state), None);
     let mut state = state
         .reshare(committee(4, 3), 20, &parameters())
         .unwrap()
@@ -179,8 +186,8 @@ fn a_stopped_reshare_leaves_the_holders_and_its_attempt_never_comes_again() {
         .unwrap()
         .state;
     assert_eq!(state.attempt().unwrap().attempt, 2);
-    let transition = state.stop().unwrap();
-    assert_eq!(transition.notes, [KeyNote::Stopped]);
+    let transition = give_up(&state).unwrap();
+    assert_eq!(transition.notes, [KeyNote::GivenUp]);
     let state = transition.state;
     assert_eq!(state.active().unwrap().committee, before.committee);
     assert_eq!(
@@ -192,6 +199,45 @@ fn a_stopped_reshare_leaves_the_holders_and_its_attempt_never_comes_again() {
         .unwrap()
         .state;
     assert_eq!(again.attempt().unwrap().attempt, 3);
+}
+
+fn give_up(state: &KeyState) -> Option<Transition> {
+    state.give_up(90, &parameters(), |_| {
+        unreachable!("the holders stay, so that nobody is chosen")
+    })
+}
+
+#[test]
+fn a_key_generation_that_is_given_up_begins_anew_with_whom_it_chooses() {
+    let state = begin(committee(4, 3), 10, &parameters()).state;
+    let fresh = of(&[1, 2, 5, 6], 3);
+    let transition = state
+        .give_up(20, &parameters(), |left_out| {
+            assert_eq!(left_out, []);
+            Some(fresh.clone())
+        })
+        .unwrap();
+    assert!(matches!(
+        transition.notes[..],
+        [
+            KeyNote::GivenUp,
+            KeyNote::Started {
+                epoch: 1,
+                attempt: 2,
+                ..
+            }
+        ]
+    ));
+    assert_eq!(transition.state.attempt().unwrap().target, fresh);
+    let same = transition.state.give_up(21, &parameters(), |_| None);
+    let same = same.unwrap().state;
+    let attempt = same.attempt().unwrap();
+    assert_eq!((attempt.attempt, &attempt.target), (3, &fresh));
+    assert!(
+        KeyState::Absent
+            .give_up(22, &parameters(), |_| None)
+            .is_none()
+    );
 }
 
 #[test]
@@ -241,6 +287,105 @@ fn a_target_that_has_lost_too_many_is_chosen_anew_and_its_attempts_count_on() {
     assert!(attempt.left_out.is_empty() && attempt.suspects.is_empty());
 }
 
+#[test]
+fn an_attempt_of_only_t_parties_is_not_stuck_when_one_more_falls_silent() {
+    let mut state = begin(committee(4, 3), 10, &parameters()).state;
+    // All but 4 report the first attempt, so that three are left; then 3 is silent, and two alone are fewer than a threshold.
+    for (silent, reporters) in [(4, vec![1, 2, 3]), (3, vec![1, 2])] {
+        let attempt = state.attempt().unwrap().clone();
+        for server in reporters {
+            let told = failed(&state, party(server), &[], &[silent]);
+            report(&mut state, &told, attempt.started);
+        }
+        let over = state.attempt().unwrap().deadline + 1;
+        let transition = state.tick(over, &parameters(), |left_out| {
+            assert_eq!(left_out, parties(&[3, 4]));
+            Some(of(&[1, 2, 5, 6], 3))
+        });
+        let transition = transition.unwrap();
+        let left_out = KeyNote::LeftOut {
+            party: party(silent),
+            reason: LeftOutReason::Silent,
+        };
+        assert_eq!(transition.notes[0], left_out);
+        state = transition.state;
+    }
+    assert_eq!(state.attempt().unwrap().target, of(&[1, 2, 5, 6], 3));
+}
+
+#[test]
+fn one_that_only_deals_is_left_out_when_it_spoils_attempts() {
+    for attributed in [true, false] {
+        let (root, state) = active(4, 3);
+        let bad = party(4);
+        let mut state = state
+            .reshare(of(&[1, 2, 3, 5], 3), 20, &parameters())
+            .unwrap()
+            .state;
+        while state.attempt().is_some() {
+            let attempt = state.attempt().unwrap().clone();
+            assert!(attempt.attempt <= 8, "dealer 4 still delays");
+            let dealers = attempt.dealers(state.active().unwrap());
+            assert!(dealers.len() >= 3, "a threshold deals");
+            for member in attempt.committee.parties() {
+                let told = if !dealers.contains(&bad) {
+                    ready(&root, &state, *member)
+                } else if attributed {
+                    failed(&state, *member, &[4], &[])
+                } else {
+                    failed(&state, *member, &[], &[])
+                };
+                let notes = report(&mut state, &told, attempt.started);
+                let accused = KeyNote::LeftOut {
+                    party: bad,
+                    reason: LeftOutReason::Accused,
+                };
+                assert!(attributed || !notes.contains(&accused));
+            }
+            assert!(
+                state
+                    .attempt()
+                    .is_none_or(|now| now.attempt > attempt.attempt)
+            );
+        }
+        assert_eq!(state.active().unwrap().epoch, 2);
+    }
+}
+
+#[test]
+fn whoever_is_only_set_aside_is_suspected_once_the_others_succeed_and_not_before() {
+    let root = Root::new(5);
+    let mut state = begin(committee(4, 3), 10, &parameters()).state;
+    let mut set_aside = Vec::new();
+    while state.active().is_none() {
+        let attempt = state.attempt().unwrap().clone();
+        let mut notes = Vec::new();
+        for member in attempt.committee.parties() {
+            let told = if attempt.set_aside.is_empty() {
+                failed(&state, *member, &[], &[])
+            } else {
+                ready(&root, &state, *member)
+            };
+            notes = report(&mut state, &told, attempt.started);
+        }
+        let suspected: Vec<_> = notes
+            .iter()
+            .filter_map(|note| match note {
+                KeyNote::LeftOut { party, reason } => Some((*party, *reason)),
+                _ => None,
+            })
+            .collect();
+        let expected = attempt
+            .set_aside
+            .iter()
+            .map(|party| (*party, LeftOutReason::Suspected));
+        assert_eq!(suspected, expected.collect::<Vec<_>>());
+        set_aside = attempt.set_aside;
+    }
+    assert_eq!(set_aside.len(), 1);
+    assert!(!state.active().unwrap().committee.contains(&set_aside[0]));
+}
+
 /// What one dishonest party does in each attempt that it takes part in, as the reports show it.
 #[derive(Clone, Copy, Debug)]
 enum Spoiler {
@@ -254,14 +399,24 @@ enum Spoiler {
     Pretends,
     /// It does not even report.
     Silent,
+    /// It spoils attempts at the whole target, and falls silent in those that do without an honest party.
+    SilentLater,
     /// All accuse it.
     Caught,
 }
 
 #[test]
 fn one_party_that_spoils_every_attempt_delays_a_key_for_few_attempts_and_keeps_its_place_in_none() {
-    use Spoiler::{Caught, DeafTo, Pretends, Quarrels, Silent, Unattributed};
-    for spoiler in [Unattributed, Quarrels, DeafTo, Pretends, Silent, Caught] {
+    use Spoiler::{Caught, DeafTo, Pretends, Quarrels, Silent, SilentLater, Unattributed};
+    for spoiler in [
+        Unattributed,
+        Quarrels,
+        DeafTo,
+        Pretends,
+        Silent,
+        SilentLater,
+        Caught,
+    ] {
         for (size, threshold) in [(4u8, 3u16), (7, 5), (15, 11)] {
             let (root, bad) = (Root::new(5), party(2));
             let mut state = begin(committee(size, threshold), 10, &parameters()).state;
@@ -274,6 +429,11 @@ fn one_party_that_spoils_every_attempt_delays_a_key_for_few_attempts_and_keeps_i
                 );
                 let members = attempt.committee.parties().to_vec();
                 let spoilt = members.contains(&bad);
+                let spoiler = match spoiler {
+                    SilentLater if members.len() == usize::from(size) => Unattributed,
+                    SilentLater => Silent,
+                    other => other,
+                };
                 let victim = *members.iter().find(|member| **member != bad).unwrap();
                 for member in members {
                     let is_bad = member == bad;
@@ -292,6 +452,7 @@ fn one_party_that_spoils_every_attempt_delays_a_key_for_few_attempts_and_keeps_i
                         Silent => failed(&state, member, &[], &[bad]),
                         Caught if is_bad => failed(&state, member, &[], &[]),
                         Caught => failed(&state, member, &[bad], &[]),
+                        SilentLater => unreachable!("is one of two others by now"),
                     };
                     report(&mut state, &told, attempt.started);
                 }
@@ -378,6 +539,8 @@ fn a_committee_changes_only_as_far_as_it_must() {
         chosen(&[6, 4, 5, 3], &[1, 2]),
         Some(of(&[1, 3, 4, 5, 6], 4))
     );
+    // Holders that are unfit for now stay rather than that there is no committee.
+    assert_eq!(chosen(&[4, 3], &[1, 2]), Some(of(&[1, 3, 4], 3)));
     // If it can't, nothing can be done.
     assert_eq!(chosen(&[6, 4, 5, 3], &[]), None);
     // A first committee.
@@ -400,6 +563,28 @@ fn a_committee_changes_only_as_far_as_it_must() {
         ..parameters
     };
     assert_eq!(choose(None, candidates, &too_high), None);
+}
+
+#[test]
+fn a_committee_grows_in_steps_so_that_newcomers_never_reach_a_threshold_alone() {
+    let all: Vec<u8> = (1..=15).collect();
+    let eligible = parties(&all);
+    let candidates = Candidates {
+        eligible: &eligible,
+        retained: &[],
+    };
+    let parameters = Parameters::default();
+    let mut holders = of(&[1, 2, 3, 4], 3);
+    let mut sizes = Vec::new();
+    while holders.size() < 15 {
+        let target = choose(Some(&holders), candidates, &parameters).unwrap();
+        let new = target.size() - holders.size();
+        assert!(new < target.threshold(), "{new} newcomers");
+        sizes.push((target.size(), target.threshold()));
+        holders = target;
+    }
+    // One more newcomer would have been a threshold: of 13, 9 are new and 9 sign.
+    assert_eq!(sizes, [(12, 9), (15, 11)]);
 }
 
 #[test]
@@ -503,7 +688,7 @@ proptest! {
                     let Ok(target) = Committee::new(parties(members), *threshold) else { continue };
                     state.reshare(target, now, &parameters()).ok()
                 }
-                Event::Stop => state.stop().ok(),
+                Event::Stop => state.give_up(now, &parameters(), |_| None),
             };
             let Some(transition) = transition else { continue };
             state = transition.state;
@@ -519,6 +704,8 @@ proptest! {
                 let attempt = before.attempt().unwrap();
                 let stay = old.committee.parties().iter().filter(|member| attempt.target.contains(member)).count();
                 prop_assert!(stay >= usize::from(old.committee.threshold()), "enough of the holders stay");
+                let newcomers = new.committee.parties().iter().filter(|member| !old.committee.contains(member)).count();
+                prop_assert!(newcomers < usize::from(new.committee.threshold()), "newcomers alone never sign");
                 prop_assert_eq!(new.committee.threshold(), attempt.target.threshold());
             }
             match (before.attempt(), state.attempt()) {
@@ -530,7 +717,10 @@ proptest! {
                     let last = before.attempt().map_or(before.active().unwrap().attempts, |old| old.attempt);
                     prop_assert_eq!(new.attempt, last + 1, "no attempt comes twice");
                     prop_assert!(new.deadline > now);
-                    prop_assert!(new.without().count() <= usize::from(new.target.size() - new.target.threshold()));
+                    let lost = new.without().filter(|party| new.target.contains(party)).count();
+                    prop_assert!(lost <= usize::from(new.target.size() - new.target.threshold()));
+                    let from = state.active().unwrap();
+                    prop_assert!(new.dealers(from).len() >= usize::from(from.committee.threshold()));
                 }
                 (_, None) => holders.clear(),
             }
@@ -582,7 +772,8 @@ proptest! {
                 notes.extend(transition.notes);
             }
             for note in notes {
-                if let KeyNote::LeftOut { party, .. } = note {
+                // Whoever was set aside by lot is suspended for once; that takes no report of anybody's.
+                if let KeyNote::LeftOut { party, reason } = note && reason != LeftOutReason::Suspected {
                     prop_assert!(dishonest.contains(&party), "an honest party was left out");
                 }
             }

@@ -79,7 +79,7 @@ async fn info_tells_identity_and_binding() {
 #[tokio::test]
 async fn version_tells_the_software() {
     let (address, _status) = serve(Status::default()).await;
-    let expected = json!({"version": env!("CARGO_PKG_VERSION"), "view_format": 2});
+    let expected = json!({"version": env!("CARGO_PKG_VERSION"), "view_format": 3});
     assert_eq!(get_json(address, "/v1/version").await, (200, expected));
 }
 

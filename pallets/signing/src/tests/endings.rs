@@ -275,7 +275,7 @@ fn closing_a_key_gives_up_what_is_over_as_expired() {
         let id = open(SCHEME, b"a");
         // As if the block had no room to give it up.
         System::set_block_number(1 + EXPIRY);
-        Signing::close_open(&key(SCHEME));
+        Signing::fail_open(&key(SCHEME), RequestFailure::KeyClosed);
         assert_eq!(state(&id), RequestState::Expired { at: 1 + EXPIRY });
         assert_eq!(events().last(), Some(&Event::Expired { id }));
         check_state();
@@ -288,7 +288,7 @@ fn closing_a_key_ends_its_requests_and_no_others() {
         let ids: Vec<_> = (0..5u8).map(|number| open(SCHEME, &[number])).collect();
         let other = open(Scheme::EcdsaCggmp24, b"other");
         assert_ok!(submit(call(ids[0], answer(&ids[0]), 1, now() + 1, 1)));
-        Signing::close_open(&key(SCHEME));
+        Signing::fail_open(&key(SCHEME), RequestFailure::KeyClosed);
         check_state();
         for id in &ids[1..] {
             let expected = RequestState::Failed {

@@ -13,7 +13,7 @@ use entropy_shared::{
     digest::signed_bytes,
     lifecycle::{
         registry::Requesters,
-        request::{Refusal, RequestContent, RequestState},
+        request::{Refusal, RequestContent, RequestFailure, RequestState},
     },
     traits::Requests as _,
 };
@@ -252,7 +252,7 @@ fn step(dice: &mut Dice, tally: &mut Tally) {
         12..=23 => server_call(dice, tally),
         24 if dice.one_in(4) => {
             let key = dice.key();
-            Signing::close_open(&key);
+            Signing::fail_open(&key, RequestFailure::KeyTransferred);
             assert!(OpenOfKey::<Test>::get(key).is_empty());
         }
         25..=27 => change_the_world(dice),

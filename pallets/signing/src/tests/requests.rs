@@ -8,7 +8,7 @@ use entropy_shared::{
     },
     view::OpenRequest,
 };
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{assert_noop, assert_ok, traits::fungible::Inspect as _};
 use sp_runtime::{DispatchError, TokenError, traits::Dispatchable as _};
 
 use super::{check_state, held};
@@ -152,7 +152,16 @@ fn a_chain_that_takes_no_fee_and_no_deposit_serves_who_has_nothing() {
 #[test]
 fn as_many_requests_are_open_as_the_chain_can_have() {
     new_ext().execute_with(|| {
-        let ids: Vec<_> = (0..MAX_OPEN).map(open_one_of_many).collect();
+        // The fuller the list, the dearer: by eighths, so that nobody fills it for the price of using it.
+        let mut fees = Vec::new();
+        let mut ids = Vec::new();
+        for number in 0..MAX_OPEN {
+            let before = Balances::total_balance(&account(1));
+            ids.push(open_one_of_many(number));
+            fees.push(before - Balances::total_balance(&account(1)));
+        }
+        assert_eq!((fees.first(), fees.last()), (Some(&FEE), Some(&(FEE << 7))));
+        assert!(fees.is_sorted());
         assert_eq!(
             request(1, content(SCHEME, b"one too many")),
             Err(Error::<Test>::TooManyOpenRequests.into())

@@ -25,7 +25,7 @@ fn only_root_changes_parameters() {
                 DispatchError::BadOrigin
             );
             assert_noop!(
-                StakingExtension::stop_reshare(origin, SCHEME),
+                StakingExtension::give_up(origin, SCHEME),
                 DispatchError::BadOrigin
             );
         }

@@ -1,9 +1,9 @@
 //! How shares pass to another committee when validators come and go, and to the same one for a refresh.
 
 use entropy_shared::{Committee, Parameters, Scheme, traits::Network};
-use frame_support::{assert_noop, assert_ok};
+use frame_support::{BoundedVec, assert_noop, assert_ok};
 
-use crate::{Error, Event, Reviews, mock::*};
+use crate::{ActiveValidators, Error, Event, Reviews, mock::*};
 
 const SCHEME: Scheme = Scheme::SchnorrTaproot;
 
@@ -108,13 +108,31 @@ fn too_few_servers_is_a_state_and_no_halt() {
                 stash(number)
             )));
         }
+        // Holder 4 is no validator any more; as nobody is there for it, it stays.
         session(&[1, 2, 3]);
         assert!(state(SCHEME).attempt().is_none());
+        assert!(events().is_empty());
+        let parameters = Parameters {
+            committee_min: 5,
+            committee_max: 5,
+            ..StakingExtension::parameters()
+        };
+        let root = RuntimeOrigin::root;
+        assert_ok!(StakingExtension::set_parameters(root(), parameters));
+        assert_ok!(StakingExtension::refresh(root(), SCHEME));
+        run_to(now() + 1);
+        assert!(state(SCHEME).attempt().is_none());
         assert!(StakingExtension::active_key(SCHEME).is_some());
-        assert_eq!(events(), [Event::NotEnoughServers { scheme: SCHEME }]);
-        // It is said once a session.
+        assert!(events().contains(&Event::NotEnoughServers { scheme: SCHEME }));
+        // It is said once a session, and what root asked for is not forgotten.
+        frame_system::Pallet::<Test>::reset_events();
         run_to(now() + 5);
         assert!(events().is_empty());
+        bind(5);
+        run_to(now() + 5);
+        assert!(state(SCHEME).attempt().is_none());
+        session(&[1, 2, 3, 4, 5]);
+        assert_eq!(attempt(SCHEME).target.size(), 5);
     });
 }
 
@@ -127,8 +145,8 @@ fn root_asks_for_a_refresh_and_gives_a_reshare_up() {
             Error::<Test>::NoActiveKey
         );
         assert_noop!(
-            StakingExtension::stop_reshare(root(), SCHEME),
-            Error::<Test>::NoReshare
+            StakingExtension::give_up(root(), SCHEME),
+            Error::<Test>::NoAttempt
         );
         assert_ok!(StakingExtension::refresh(root(), SCHEME));
         run_to(now() + 1);
@@ -140,7 +158,7 @@ fn root_asks_for_a_refresh_and_gives_a_reshare_up() {
             StakingExtension::refresh(root(), SCHEME),
             Error::<Test>::NoActiveKey
         );
-        assert_ok!(StakingExtension::stop_reshare(root(), SCHEME));
+        assert_ok!(StakingExtension::give_up(root(), SCHEME));
         run_to(now() + 3);
         assert_eq!(StakingExtension::active_key(SCHEME).unwrap().epoch, 1);
         assert!(state(SCHEME).attempt().is_none());
@@ -149,6 +167,39 @@ fn root_asks_for_a_refresh_and_gives_a_reshare_up() {
         assert_eq!(attempt(SCHEME).attempt, 2, "no attempt comes twice");
         all_ready(SCHEME);
         assert_eq!(StakingExtension::active_key(SCHEME).unwrap().epoch, 2);
+    });
+}
+
+#[test]
+fn a_refresh_that_is_asked_for_during_a_reshare_outlives_its_end() {
+    with_key().execute_with(|| {
+        let root = RuntimeOrigin::root;
+        session(&[2, 3, 4, 5]);
+        // As a change of the ceremonies' version does.
+        Reviews::<Test>::insert(SCHEME, crate::Review::Refresh);
+        assert_ok!(StakingExtension::give_up(root(), SCHEME));
+        run_to(now() + 5);
+        assert!(state(SCHEME).attempt().is_none(), "not before a session");
+        session(&[1, 2, 3, 4]);
+        assert_eq!(attempt(SCHEME).target, of([1, 2, 3, 4]));
+    });
+}
+
+#[test]
+fn root_begins_a_key_generation_anew_with_whoever_is_there() {
+    let mut ext = new_ext_with(Parameters {
+        schemes: [SCHEME].into_iter().collect(),
+        committee_max: 4,
+        ..parameters()
+    });
+    ext.execute_with(|| {
+        form_committee(4);
+        bind(5);
+        ActiveValidators::<Test>::put(BoundedVec::truncate_from([2, 3, 4, 5].map(stash).to_vec()));
+        assert_ok!(StakingExtension::give_up(RuntimeOrigin::root(), SCHEME));
+        let attempt = attempt(SCHEME);
+        assert_eq!((attempt.target, attempt.attempt), (of([2, 3, 4, 5]), 2));
+        all_ready(SCHEME);
     });
 }
 

@@ -1,6 +1,9 @@
 //! Servers that fall silent are suspended, and come back by their own word.
 
-use entropy_shared::{Scheme, lifecycle::key::LeftOutReason};
+use entropy_shared::{
+    Scheme,
+    lifecycle::{key::LeftOutReason, standing::Standing},
+};
 use frame_support::{
     assert_noop, assert_ok,
     pallet_prelude::{InvalidTransaction, TransactionValidityError, UnknownTransaction},
@@ -12,9 +15,15 @@ const SCHEME: Scheme = Scheme::SchnorrTaproot;
 const UNKNOWN: TransactionValidityError =
     TransactionValidityError::Unknown(UnknownTransaction::CannotLookup);
 
+fn standing<R>(number: u8, of: impl FnOnce(Standing) -> R) -> R {
+    of(Servers::<Test>::get(server(number))
+        .unwrap()
+        .binding
+        .standing)
+}
+
 fn suspended_until(number: u8) -> Option<u32> {
-    let bound = Servers::<Test>::get(server(number)).unwrap();
-    bound.binding.standing.suspended_until
+    standing(number, |it| it.suspended_until)
 }
 
 fn invalid(error: InvalidTransaction) -> TransactionValidityError {
@@ -133,17 +142,33 @@ fn a_suspension_is_not_shaken_off_by_binding_again() {
         all_ready(SCHEME);
         let unbind = || StakingExtension::unbind_server(RuntimeOrigin::signed(stash(4)));
         assert_noop!(unbind(), Error::<Test>::ServerSuspended);
-        let fresh = info(8);
-        let proof = proof(8, 4, &fresh);
-        let rebind =
-            || StakingExtension::bind_server(RuntimeOrigin::signed(stash(4)), fresh.clone(), proof);
-        assert_noop!(rebind(), Error::<Test>::ServerSuspended);
         // A new endpoint is no new server.
         bind(4);
-        assert!(suspended_until(4).is_some());
-        run_to(suspended_until(4).unwrap());
+        let (until, bound_until) = standing(4, |it| (it.suspended_until.unwrap(), it.bound_until));
+        assert_eq!(bound_until, until - 30 + 30 * 64);
+        // Its own word is not enough: it has to hold a share again, or to wait as long as anybody ever has to.
+        run_to(until);
+        assert_ok!(submit(ready_call(4, 1, now() + 9, 4)));
+        assert_noop!(unbind(), Error::<Test>::ServerSuspended);
+        run_to(bound_until);
         assert_ok!(unbind());
         assert!(Offences::<Test>::get(server(4)).is_empty());
+    });
+}
+
+#[test]
+fn another_server_of_the_same_validator_takes_the_suspension_over() {
+    silent().execute_with(|| {
+        all_ready(SCHEME);
+        let before = standing(4, |it| it);
+        let fresh = info(8);
+        let proof = proof(8, 4, &fresh);
+        let signed = RuntimeOrigin::signed(stash(4));
+        assert_ok!(StakingExtension::bind_server(signed, fresh, proof));
+        assert_eq!(standing(8, |it| it), before);
+        run_to(before.suspended_until.unwrap());
+        assert_ok!(submit(ready_call(8, 1, now() + 9, 8)));
+        assert_eq!(standing(8, |it| it.suspensions), 1);
     });
 }
 

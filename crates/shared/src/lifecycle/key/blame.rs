@@ -9,7 +9,7 @@ use codec::{Decode, DecodeWithMemTracking, Encode, MaxEncodedLen};
 use scale_info::TypeInfo;
 
 use super::{Attempt, LeftOutReason, Reported};
-use crate::{digest::tagged_hash, ids::PartyId};
+use crate::{committee::Committee, digest::tagged_hash, ids::PartyId};
 
 /// A party that may have spoilt attempts.
 #[derive(
@@ -48,28 +48,26 @@ impl Attempt {
         usize::from(self.target.size() - self.target.threshold()) + 1
     }
 
-    pub(super) fn judge(&self) -> Verdict {
-        let left_out: Vec<_> = self
-            .committee
-            .parties()
+    /// `holders` are the present holders, who deal.
+    pub(super) fn judge(&self, holders: Option<&Committee>) -> Verdict {
+        let participants = self.participants(holders);
+        let left_out: Vec<_> = participants
             .iter()
             .filter_map(|party| Some((*party, self.reason_to_leave_out(party)?)))
             .collect();
         // If fewer reported, the network or the chain may have been the reason, and nobody is suspected.
         let enough = self.reports.len() >= usize::from(self.committee.threshold());
-        let disputants: Vec<_> = self
-            .committee
-            .parties()
+        let disputants: Vec<_> = participants
             .iter()
             .filter(|party| {
                 !left_out.iter().any(|(other, _)| other == *party)
-                    && self.disputes(party, &left_out)
+                    && self.disputes(party, &participants, &left_out)
             })
             .copied()
             .collect();
         let unexplained = enough && left_out.is_empty() && disputants.is_empty();
         let suspected = if unexplained {
-            self.committee.parties()
+            &participants[..]
         } else {
             &disputants[..]
         };
@@ -90,8 +88,22 @@ impl Attempt {
         }
     }
 
-    /// The silent, if at least `t` have reported; those who contradict the result of at least `t`; those whom more than
-    /// `n - t`, and at least two, accuse; and those who failed and name nobody, though so many awaited them or `t` came to a result.
+    /// Who takes part in the attempt: those who are to hold shares, and the present holders, who deal, less those done without.
+    fn participants(&self, holders: Option<&Committee>) -> Vec<PartyId> {
+        let mut participants = self.committee.parties().to_vec();
+        let dealers = holders
+            .into_iter()
+            .flat_map(Committee::parties)
+            .filter(|party| !self.without().any(|other| other == *party));
+        participants.extend(dealers);
+        participants.sort_unstable();
+        participants.dedup();
+        participants
+    }
+
+    /// The silent, if at least `t` have reported or more than `n - t`, and at least two, awaited them in vain; those who
+    /// contradict the result of at least `t`; those whom so many accuse; those who failed and name nobody, though so many
+    /// awaited them or `t` came to a result. One who only deals does not report: so many must accuse or have awaited it.
     fn reason_to_leave_out(&self, party: &PartyId) -> Option<LeftOutReason> {
         let threshold = usize::from(self.committee.threshold());
         let enough_accusers = self.one_is_honest().max(2);
@@ -99,8 +111,10 @@ impl Attempt {
             self.reports.iter().filter(|report| says(report)).count()
         };
         let accused = count(&|report| report.accused.contains(party)) >= enough_accusers;
+        let awaited = count(&|report| report.missed.contains(party)) >= enough_accusers;
         let Some(own) = self.report_of(party) else {
-            return if self.reports.len() >= threshold {
+            let enough_reports = self.reports.len() >= threshold && self.committee.contains(party);
+            return if enough_reports || awaited {
                 Some(LeftOutReason::Silent)
             } else {
                 accused.then_some(LeftOutReason::Accused)
@@ -118,14 +132,18 @@ impl Attempt {
             return Some(LeftOutReason::Accused);
         }
         let names_nobody = own.result.is_none() && own.accused.is_empty() && own.missed.is_empty();
-        let awaited = count(&|report| report.missed.contains(party)) >= enough_accusers;
         (names_nobody && (awaited || agreed.is_some())).then_some(LeftOutReason::Failed)
     }
 
     /// Whether the party accuses somebody, or is accused by somebody, where neither is left out for it.
-    fn disputes(&self, party: &PartyId, left_out: &[(PartyId, LeftOutReason)]) -> bool {
+    fn disputes(
+        &self,
+        party: &PartyId,
+        participants: &[PartyId],
+        left_out: &[(PartyId, LeftOutReason)],
+    ) -> bool {
         let counts = |other: &PartyId| {
-            self.committee.contains(other) && !left_out.iter().any(|(party, _)| party == other)
+            participants.contains(other) && !left_out.iter().any(|(party, _)| party == other)
         };
         self.reports.iter().any(|reported| {
             let accuses = reported.party == *party && reported.accused.iter().any(counts);
@@ -134,7 +152,8 @@ impl Attempt {
         })
     }
 
-    /// Whom the next attempt alone does without: as many of the most suspected as have become necessary, at most `room`.
+    /// Whom the next attempt alone does without: as many of the most suspected as have become necessary, as long as a threshold
+    /// of the target and of the present holders is left.
     ///
     /// One disputant; or, when attempts fail and nobody can say why, nobody at first, then one party in turn, and one more
     /// each time that all have had their turn. Ties are broken by a hash that nobody chooses.
@@ -142,9 +161,9 @@ impl Attempt {
         &self,
         verdict: &Verdict,
         left_out: &[PartyId],
-        room: usize,
+        holders: Option<&Committee>,
     ) -> Vec<PartyId> {
-        let turns = usize::from(self.target.size());
+        let turns = verdict.suspects.len().max(1);
         let wanted = if verdict.unexplained > self.unexplained {
             match usize::from(verdict.unexplained) {
                 1 => 0,
@@ -167,11 +186,17 @@ impl Attempt {
             })
             .collect();
         suspects.sort_unstable();
-        let mut chosen: Vec<_> = suspects
-            .into_iter()
-            .map(|(_, _, party)| party)
-            .take(wanted.min(room))
-            .collect();
+        let mut without = left_out.to_vec();
+        for (_, _, party) in suspects {
+            if without.len() == left_out.len() + wanted {
+                break;
+            }
+            without.push(party);
+            if !self.may_do_without(&without, holders) {
+                without.pop();
+            }
+        }
+        let mut chosen = without.split_off(left_out.len());
         chosen.sort_unstable();
         chosen
     }
