@@ -295,7 +295,7 @@ impl_runtime_apis! {
         ) -> Weight {
             match Executive::try_execute_block(block, state_root_check, signature_check, select) {
                 Ok(weight) => weight,
-                Err(error) => panic!("the block does not pass its checks: {error}"),
+                Err(error) => panic!("the block does not pass its checks: {error:?}"),
             }
         }
     }

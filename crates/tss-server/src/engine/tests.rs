@@ -10,7 +10,7 @@ use entropy_shared::{
 use tokio::{
     sync::oneshot,
     task::JoinHandle,
-    time::{Instant, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use super::{Engine, EngineError};
@@ -59,6 +59,8 @@ impl Cluster {
         let shared = chain.clone();
         let blocks = tokio::spawn(async move {
             let mut ticks = interval(Duration::from_millis(100));
+            // A machine that is busy elsewhere makes blocks late; it must not make up for them at once, and so let requests expire.
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
                 shared.make_block();
