@@ -58,7 +58,7 @@ impl Cluster {
         let chain = SharedChain::new(TestChain::new(infos.collect(), [SCHEME]));
         let shared = chain.clone();
         let blocks = tokio::spawn(async move {
-            let mut ticks = interval(Duration::from_millis(100));
+            let mut ticks = interval(Duration::from_millis(250));
             // A machine that is busy elsewhere makes blocks late; it must not make up for them at once, and so let requests expire.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
