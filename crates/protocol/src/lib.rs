@@ -10,7 +10,9 @@ pub mod share;
 
 mod cggmp;
 mod frost;
+mod group;
 mod guard;
+mod redistribution;
 mod wire;
 
 pub use ceremony::{Blame, Ceremony, Failure, Offence, Outbound, Step};

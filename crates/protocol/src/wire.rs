@@ -1,10 +1,13 @@
 //! The envelope around every message of a ceremony. Canonical: one message has one encoding, and all else is refused.
 
 use codec::{Compact, Decode, DecodeAll, Encode};
-use entropy_shared::CeremonyId;
+use entropy_shared::{CeremonyId, PartyId};
 use zeroize::Zeroize;
 
-use crate::context::PROTOCOL_VERSION;
+use crate::{
+    ceremony::{Failure, Offence},
+    context::PROTOCOL_VERSION,
+};
 
 /// The longest payload that a peer may send in one message, in bytes. The largest of the protocols is a round of CGGMP'24's auxiliary generation.
 pub const MAX_PAYLOAD_BYTES: usize = 512 * 1024;
@@ -60,6 +63,17 @@ impl Envelope {
 
     /// Bytes before the body's length: version, ceremony, round.
     const HEADER: usize = 2 + 32 + 1;
+}
+
+/// Reads a message of ours, which must be in its canonical form.
+pub(crate) fn decode_body<T: Decode + Encode>(from: &PartyId, body: &[u8]) -> Result<T, Failure> {
+    let value = T::decode_all(&mut &*body).ok().filter(|value| {
+        let mut again = value.encode();
+        let canonical = again == body;
+        again.zeroize();
+        canonical
+    });
+    value.ok_or_else(|| Failure::blaming(*from, Offence::Malformed))
 }
 
 #[cfg(test)]

@@ -1,20 +1,20 @@
 //! Key generation: additive shares (the paper's Fig. 6), threshold shares from them by our redistribution, auxiliary material (Fig. 7 without refresh), agreement.
 //!
+//! Every party deals its additive share; the sum of all dealings is the key's polynomial.
 //! What is cheap comes first: the primes, seconds of computation, are searched only when everything else has succeeded.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use codec::{Decode, DecodeAll, Encode};
+use codec::Encode;
 use ed25519_dalek::SigningKey;
 use entropy_shared::{CeremonyId, Digest, PartyId, PublicPackage, VerifyingKey};
-use k256::{ProjectivePoint, Scalar, elliptic_curve::PrimeField};
+use k256::{ProjectivePoint, Scalar};
 use rand_core::CryptoRngCore;
-use synedrion::{AuxGen, AuxGenProtocol, AuxInfo, KeyInit, KeyInitProtocol};
-use zeroize::{Zeroize, Zeroizing};
+use synedrion::{KeyInit, KeyInitProtocol};
+use zeroize::Zeroizing;
 
 use super::{
-    Production, Secret, compress, decompress,
-    redistribution::{Commitments, Dealing, Polynomial, Seen, scalar},
+    Production, auxiliary::{self, Auxiliary, Material}, compress, decompress,
     secret::Additive,
     session::{Progress, Session, Setting},
     wire::{Contribution, Node, decode_canonical, is_whole},
@@ -22,8 +22,11 @@ use super::{
 use crate::{
     ceremony::{Failure, Offence},
     context::{KeygenContext, SetupError},
+    group::{Group, Secp256k1},
     guard::{RoundMessage, RoundStep, Rounds},
+    redistribution::{Commitments, Dealing, Domain, Polynomial, Seen},
     share::{self, KeyShare},
+    wire::decode_body as decode,
 };
 
 /// Rounds 1 to 5: `KeyInit`, three rounds of which the first two are echoed.
@@ -38,13 +41,14 @@ const SEEN: u8 = 7;
 const SUBSHARES: u8 = 8;
 /// Rounds 9 to 13: `AuxGen`, three rounds of which the first two are echoed.
 const FIRST_OF_AUXILIARY: u8 = 9;
-/// Where `AuxGen` opens what its first round commits to.
-const OPENING_OF_AUXILIARY: u8 = 11;
 /// The digest of the public package.
 const AGREEMENT: u8 = 14;
 
-/// Modulus and two bases, as the library serialises them.
-type RingPedersen = [Vec<u8>; 3];
+/// A dealer's commitments.
+const DEALINGS: Domain = Domain {
+    content: "entropy/cggmp/commitments/v1",
+    signature: "entropy/cggmp/dealing/v1",
+};
 
 type Outcome = Result<(Vec<RoundMessage>, Option<KeyShare>), Failure>;
 
@@ -63,7 +67,7 @@ enum Phase {
     Dealing(Dealings),
     Seen(Dealings, BTreeSet<PartyId>),
     Subshares(Subshares),
-    Auxiliary(Box<Session<AuxGenProtocol<Production, Node>>>, Threshold),
+    Auxiliary(Auxiliary<FIRST_OF_AUXILIARY>, Threshold),
     Agreement(Box<KeyShare>, BTreeSet<PartyId>),
     /// Between phases, and after the end.
     Over,
@@ -74,15 +78,15 @@ struct Dealings {
     root_key: VerifyingKey,
     /// Everybody's public additive share.
     constants: BTreeMap<PartyId, ProjectivePoint>,
-    polynomial: Polynomial,
+    polynomial: Polynomial<Secp256k1>,
     /// Every dealer's commitments, ours among them, as they come in.
-    dealt: BTreeMap<PartyId, (Commitments, Seen)>,
+    dealt: BTreeMap<PartyId, (Commitments<Secp256k1>, Seen)>,
 }
 
 /// All agree on the commitments; the sum of the subshares so far.
 struct Subshares {
     root_key: VerifyingKey,
-    commitments: BTreeMap<PartyId, Commitments>,
+    commitments: BTreeMap<PartyId, Commitments<Secp256k1>>,
     sum: Zeroizing<Scalar>,
     awaited: BTreeSet<PartyId>,
 }
@@ -196,9 +200,9 @@ impl Keygen {
             Phase::Seen(dealings, awaited) => self.take_seen(dealings, awaited, from, body),
             Phase::Subshares(subshares) => self.take_subshare(subshares, from, body, rng),
             Phase::Auxiliary(mut session, threshold) => {
-                let Progress { outbound, result } = session.receive(from, body, rng)?;
-                match result {
-                    Some(auxiliary) => self.agree(threshold, auxiliary?),
+                let (outbound, material) = session.receive(from, body, rng)?;
+                match material {
+                    Some(material) => self.agree(threshold, material),
                     None => {
                         self.phase = Phase::Auxiliary(session, threshold);
                         Ok((outbound, None))
@@ -236,9 +240,9 @@ impl Keygen {
         let root_key = compress(&constants.values().sum())
             .map(VerifyingKey::Secp256k1)
             .ok_or_else(unexpected)?;
-        let polynomial = Polynomial::new(&secret, self.context.committee.threshold(), rng);
+        let polynomial = Polynomial::<Secp256k1>::new(&secret, self.context.committee.threshold(), rng);
         let points = polynomial.commit().ok_or_else(unexpected)?;
-        let dealing = Dealing::new(&self.id, &self.account, points);
+        let dealing = Dealing::new(DEALINGS, &self.id, &self.account, points);
         let outbound = self.to_all(DEALING, &dealing);
         let mut dealings = Dealings {
             root_key,
@@ -255,7 +259,7 @@ impl Keygen {
         &self,
         dealings: &mut Dealings,
         dealer: &PartyId,
-        dealing: &Dealing,
+        dealing: &Dealing<[u8; 33]>,
     ) -> Result<(), Failure> {
         let blame = |offence| Failure::blaming(*dealer, offence);
         let constant = dealings
@@ -268,8 +272,8 @@ impl Keygen {
             constant,
         );
         let commitments = commitments.map_err(blame)?;
-        let seen = dealing.seen();
-        if !seen.is_signed_by(&self.id, dealer) {
+        let seen = dealing.seen(DEALINGS);
+        if !seen.is_signed_by(DEALINGS, &self.id, dealer) {
             return Err(blame(Offence::FailedProof));
         }
         dealings.dealt.insert(*dealer, (commitments, seen));
@@ -301,7 +305,7 @@ impl Keygen {
             return Err(Failure::blaming(*from, Offence::Malformed));
         }
         for (seen, (dealer, (_, ours))) in theirs.iter().zip(&dealings.dealt) {
-            seen.compare(ours, &self.id, from, dealer)
+            seen.compare(ours, DEALINGS, &self.id, from, dealer)
                 .map_err(|(guilty, offence)| Failure::blaming(guilty, offence))?;
         }
         awaited.remove(from);
@@ -316,7 +320,7 @@ impl Keygen {
             outbound.push(RoundMessage {
                 to: *party,
                 round: SUBSHARES,
-                body: subshare.to_repr().to_vec(),
+                body: Secp256k1::encode_scalar(&subshare).to_vec(),
             });
         }
         let sum = dealings.polynomial.evaluate(self.index(&self.me)?);
@@ -343,7 +347,7 @@ impl Keygen {
         rng: &mut dyn CryptoRngCore,
     ) -> Outcome {
         let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(decode(from, body)?);
-        let Some(subshare) = scalar(&bytes).map(Zeroizing::new) else {
+        let Some(subshare) = Secp256k1::decode_scalar(&bytes).map(Zeroizing::new) else {
             return Err(Failure::blaming(*from, Offence::Malformed));
         };
         let index = self.index(&self.me)?;
@@ -379,20 +383,13 @@ impl Keygen {
             share: subshares.sum,
             verification_shares,
         };
-        let entry = AuxGen::<Production, Node>::new(self.nodes())
-            .map_err(|_| Failure::unattributed("the library refused the parties"))?;
-        let accepts = |round, broadcast: &[u8]| {
-            round != OPENING_OF_AUXILIARY
-                || decode_canonical::<(RingPedersen, Contribution)>(broadcast)
-                    .is_some_and(|it| is_whole(&it.1))
-        };
-        let setting = self.setting("auxiliary", FIRST_OF_AUXILIARY, accepts);
-        let (session, outbound) = Session::start(&setting, entry, rng)?;
-        self.phase = Phase::Auxiliary(Box::new(session), threshold);
+        let (session, outbound) =
+            Auxiliary::start(self.id, &self.account, &self.others, rng)?;
+        self.phase = Phase::Auxiliary(session, threshold);
         Ok((outbound, None))
     }
 
-    fn agree(&mut self, threshold: Threshold, auxiliary: AuxInfo<Production, Node>) -> Outcome {
+    fn agree(&mut self, threshold: Threshold, material: Material) -> Outcome {
         let KeygenContext {
             genesis,
             scheme,
@@ -415,9 +412,7 @@ impl Keygen {
             verification_shares,
         };
         let digest = public.digest();
-        let secret = Secret::new(share, auxiliary).ok_or_else(|| {
-            Failure::unattributed("the library's auxiliary material has no canonical form")
-        })?;
+        let secret = auxiliary::secret(share, material)?;
         let share = KeyShare::new(public, self.me, share::Secret::Cggmp(Box::new(secret)))
             .map_err(|error| {
                 Failure::unattributed(format!("the new share does not fit: {error}"))
@@ -445,17 +440,6 @@ impl Keygen {
         self.phase = Phase::Agreement(share, awaited);
         Ok((Vec::new(), None))
     }
-}
-
-/// Reads a message of ours, which must be in its canonical form.
-fn decode<T: Decode + Encode>(from: &PartyId, body: &[u8]) -> Result<T, Failure> {
-    let value = T::decode_all(&mut &*body).ok().filter(|value| {
-        let mut again = value.encode();
-        let canonical = again == body;
-        again.zeroize();
-        canonical
-    });
-    value.ok_or_else(|| Failure::blaming(*from, Offence::Malformed))
 }
 
 impl Rounds for Keygen {

@@ -8,10 +8,12 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     PointBytes, Production, compress,
-    redistribution::scalar,
     wire::{Node, decode_canonical, encode},
 };
-use crate::share::DecodeError;
+use crate::{
+    group::{Group, Secp256k1},
+    share::DecodeError,
+};
 
 /// The share `s_i` of the root key, the Paillier key that goes with it and everybody's auxiliary parameters.
 pub(crate) struct Secret {
@@ -49,7 +51,7 @@ impl Secret {
             .split_first_chunk()
             .ok_or(DecodeError::Malformed("shorter than a scalar"))?;
         Ok(Self {
-            share: scalar(share)
+            share: Secp256k1::decode_scalar(share)
                 .map(Zeroizing::new)
                 .ok_or(DecodeError::Malformed("the share is no scalar"))?,
             auxiliary: decode_canonical(auxiliary).ok_or(DecodeError::Malformed(
@@ -125,7 +127,7 @@ impl Additive {
 
     pub(super) fn secret(&self) -> Option<Zeroizing<Scalar>> {
         let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(self.secret.as_slice().try_into().ok()?);
-        scalar(&bytes).map(Zeroizing::new)
+        Secp256k1::decode_scalar(&bytes).map(Zeroizing::new)
     }
 
     /// The public shares in ascending order of their parties.

@@ -11,7 +11,6 @@ use zeroize::Zeroizing;
 
 use super::{
     Production, compress, decompress,
-    redistribution::{lagrange, scalar},
     secret::Additive,
     session::{Fork, Session, Setting},
     wire::Node,
@@ -19,7 +18,9 @@ use super::{
 use crate::{
     ceremony::Failure,
     context::{SetupError, SigningContext},
+    group::{Group, Secp256k1},
     guard::{RoundStep, Rounds},
+    redistribution::lagrange,
     share::{KeyShare, Secret},
 };
 
@@ -121,13 +122,13 @@ fn additive(
         .iter()
         .filter_map(|signer| public.committee.index(signer))
         .collect();
-    let offset = scalar(&context.offset(share)?).ok_or(REFUSED)?;
+    let offset = Secp256k1::decode_scalar(&context.offset(share)?).ok_or(REFUSED)?;
     let mut own = Zeroizing::new(Scalar::ZERO);
     let mut sum = ProjectivePoint::IDENTITY;
     let mut points = Vec::with_capacity(signers.len());
     for (position, (signer, index)) in signers.iter().zip(&indices).enumerate() {
         let offset = if position == 0 { offset } else { Scalar::ZERO };
-        let coefficient = lagrange(*index, &indices).ok_or(REFUSED)?;
+        let coefficient = lagrange::<Secp256k1>(*index, &indices).ok_or(REFUSED)?;
         let Some(VerifyingKey::Secp256k1(verification)) =
             public.verification_shares.get(usize::from(*index) - 1)
         else {
