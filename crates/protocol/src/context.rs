@@ -3,7 +3,7 @@
 use codec::Encode;
 use entropy_shared::{
     CeremonyId, Committee, DerivationError, DerivationPath, Digest, Epoch, Genesis, KeyId, PartyId,
-    RequestId, Scheme, TaprootTweak, VerifyingKey, derivation, tagged_hash,
+    Hasher, RequestId, Scheme, TaprootTweak, VerifyingKey, derivation, digest::request_digest, tagged_hash,
 };
 
 use crate::share::KeyShare;
@@ -67,8 +67,13 @@ pub struct SigningContext {
     pub path: DerivationPath,
     /// The Taproot output key.
     pub tweak: TaprootTweak,
-    /// What is signed.
+    /// The digest: what is signed, unless there is a message.
     pub digest: Digest,
+    /// What is signed instead of the digest: an Ed25519 message of any length, which the digest stands for (see
+    /// [`entropy_shared::digest::request_digest`]). `None` for all other schemes, and for Ed25519 over a hasher's digest.
+    // The id has it all the same: by the digest, and by a tag of its own.
+    #[codec(skip)]
+    pub message: Option<Vec<u8>>,
     /// What the signature must verify under.
     pub final_key: VerifyingKey,
     /// Who drives the ceremony; one of the signers.
@@ -101,6 +106,9 @@ pub enum SetupError {
     /// The context's final key is not the one that key, path and tweak give.
     #[error("the final key does not follow from root key, key id, path and tweak")]
     FinalKey,
+    /// The context has a message for a scheme that signs digests only, or one that its digest does not stand for.
+    #[error("the message is not what the digest stands for")]
+    Message,
     /// Key, path and tweak give no key.
     #[error(transparent)]
     Derivation(#[from] DerivationError),
@@ -110,12 +118,18 @@ pub enum SetupError {
 }
 
 impl SigningContext {
-    /// The ceremony's id.
+    /// The ceremony's id. Commits to the message, if there is one, by its digest.
     pub fn id(&self) -> CeremonyId {
-        CeremonyId(tagged_hash(
-            "entropy/ceremony/sign/v1",
-            &(PROTOCOL_VERSION, self),
-        ))
+        let tag = match self.message {
+            None => "entropy/ceremony/sign/v1",
+            Some(_) => "entropy/ceremony/sign-message/v1",
+        };
+        CeremonyId(tagged_hash(tag, &(PROTOCOL_VERSION, self)))
+    }
+
+    /// What the signature is over, and what [`entropy_shared::Signature::verify`] takes.
+    pub fn signed_bytes(&self) -> &[u8] {
+        self.message.as_deref().unwrap_or(&self.digest.0)
     }
 
     /// The signers' ids, in ascending order.
@@ -150,6 +164,13 @@ impl SigningContext {
         }
         if !names(&self.leader) {
             return Err(SetupError::Leader);
+        }
+        if let Some(message) = &self.message {
+            // Only where the message itself is signed does the digest come under a tag of its own: no hasher's digest can pass here.
+            let stands_for = request_digest(public.scheme, Hasher::Identity, message);
+            if public.scheme != Scheme::SchnorrEd25519 || stands_for != Ok(self.digest) {
+                return Err(SetupError::Message);
+            }
         }
         let derived = derivation::derive(public.scheme, &public.root_key, &self.key, &self.path)?;
         if derived.final_key(public.scheme, &self.tweak)? != self.final_key {
@@ -188,6 +209,7 @@ mod tests {
             path: DerivationPath::new(vec![1, 9]).unwrap(),
             tweak: TaprootTweak::KeyPath,
             digest: Digest([8; 32]),
+            message: None,
             final_key: VerifyingKey::XOnly([9; 32]),
             leader: party(5),
             signers: vec![(party(5), [10; 32]), (party(6), [11; 32])],

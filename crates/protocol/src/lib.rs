@@ -42,7 +42,11 @@ pub fn keygen(
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
         Scheme::SchnorrTaproot => {
-            let inner = frost::Keygen::new(context, me)?;
+            let inner = frost::Keygen::<frost::Secp256K1Sha256TR>::new(context, me)?;
+            Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
+        }
+        Scheme::SchnorrEd25519 => {
+            let inner = frost::Keygen::<frost::Ed25519Sha512>::new(context, me)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
         other => Err(SetupError::UnsupportedScheme(other)),
@@ -65,7 +69,11 @@ pub fn sign(
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
         Scheme::SchnorrTaproot => {
-            let inner = frost::Sign::new(context, share)?;
+            let inner = frost::Sign::<frost::Secp256K1Sha256TR>::new(context, share)?;
+            Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
+        }
+        Scheme::SchnorrEd25519 => {
+            let inner = frost::Sign::<frost::Ed25519Sha512>::new(context, share)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
         other => Err(SetupError::UnsupportedScheme(other)),

@@ -1,7 +1,7 @@
 //! A party's share of a root key: opaque outside of this crate, erased when dropped, encoded in one strict, versioned form.
 
 use codec::{Decode, DecodeAll, Encode};
-use entropy_shared::{PartyId, PublicPackage, Scheme};
+use entropy_shared::{PartyId, PublicPackage, Scheme, VerifyingKey};
 use std::fmt;
 use zeroize::Zeroizing;
 
@@ -69,7 +69,11 @@ impl KeyShare {
                 public.scheme == Scheme::EcdsaCggmp24 && secret.fits(verification, &public)
             }
             Secret::Frost(secret) => {
-                public.scheme == Scheme::SchnorrTaproot && secret.fits(verification)
+                matches!(
+                    (public.scheme, verification),
+                    (Scheme::SchnorrTaproot, VerifyingKey::Secp256k1(_))
+                        | (Scheme::SchnorrEd25519, VerifyingKey::Ed25519(_))
+                ) && secret.fits(verification)
             }
         };
         if !fits {
@@ -122,7 +126,9 @@ impl KeyShare {
             Scheme::EcdsaCggmp24 => {
                 Secret::Cggmp(Box::new(cggmp::Secret::decode(&encoded.secret)?))
             }
-            Scheme::SchnorrTaproot => Secret::Frost(frost::Secret::decode(&encoded.secret)?),
+            scheme @ (Scheme::SchnorrTaproot | Scheme::SchnorrEd25519) => {
+                Secret::Frost(frost::Secret::decode(scheme, &encoded.secret)?)
+            }
             _ => {
                 return Err(DecodeError::Malformed(
                     "a scheme that this version does not have",

@@ -10,60 +10,63 @@
 
 use std::{collections::BTreeMap, mem};
 
+use codec::DecodeAll;
 use entropy_shared::{CeremonyId, Digest, PartyId, PublicPackage, VerifyingKey, tagged_hash};
-use frost_secp256k1_tr::{
-    Error, Identifier,
+use frost_core::{
+    Ciphersuite, Error, Identifier,
     keys::{KeyPackage, PublicKeyPackage, dkg},
 };
 use rand_core::CryptoRngCore;
+use zeroize::Zeroizing;
 
-use super::{Secret, canonical, failure, gather::Gather, identifier, to_all};
+use super::{Secret, canonical, failure, gather::Gather, identifier, suite::Suite, to_all};
 use crate::{
     ceremony::{Failure, Offence},
     context::{KeygenContext, SetupError},
+    group::Group,
     guard::{RoundMessage, RoundStep, Rounds},
     share::{self, KeyShare},
 };
 
 /// One party's side.
-pub(crate) struct Keygen {
+pub(crate) struct Keygen<C: Suite> {
     context: KeygenContext,
     id: CeremonyId,
     me: PartyId,
-    own: Identifier,
-    peers: Vec<(PartyId, Identifier)>,
-    stage: Stage,
+    own: Identifier<C>,
+    peers: Vec<(PartyId, Identifier<C>)>,
+    stage: Stage<C>,
 }
 
 /// What is awaited. Each stage owns its secrets, which are erased with it.
-enum Stage {
+enum Stage<C: Ciphersuite> {
     /// The start, or nothing any more.
     Idle,
-    Commitments(Box<Commitments>),
-    Echoes(Box<Echoes>),
-    Shares(Box<Shares>),
+    Commitments(Box<Commitments<C>>),
+    Echoes(Box<Echoes<C>>),
+    Shares(Box<Shares<C>>),
     Digests(Box<Digests>),
 }
 
-struct Commitments {
-    secret: dkg::round1::SecretPackage,
-    own: dkg::round1::Package,
+struct Commitments<C: Ciphersuite> {
+    secret: dkg::round1::SecretPackage<C>,
+    own: dkg::round1::Package<C>,
     /// The length of everyone's message.
     length: usize,
-    gather: Gather<dkg::round1::Package>,
+    gather: Gather<dkg::round1::Package<C>>,
 }
 
-struct Echoes {
-    secret: dkg::round1::SecretPackage,
-    packages: BTreeMap<Identifier, dkg::round1::Package>,
+struct Echoes<C: Ciphersuite> {
+    secret: dkg::round1::SecretPackage<C>,
+    packages: BTreeMap<Identifier<C>, dkg::round1::Package<C>>,
     echo: [u8; 32],
     gather: Gather<()>,
 }
 
-struct Shares {
-    secret: dkg::round2::SecretPackage,
-    packages: BTreeMap<Identifier, dkg::round1::Package>,
-    gather: Gather<dkg::round2::Package>,
+struct Shares<C: Ciphersuite> {
+    secret: dkg::round2::SecretPackage<C>,
+    packages: BTreeMap<Identifier<C>, dkg::round1::Package<C>>,
+    gather: Gather<dkg::round2::Package<C>>,
 }
 
 struct Digests {
@@ -72,7 +75,7 @@ struct Digests {
     gather: Gather<()>,
 }
 
-impl Keygen {
+impl<C: Suite> Keygen<C> {
     /// Prepares the side of `me`, who must be in the committee.
     pub(crate) fn new(context: &KeygenContext, me: PartyId) -> Result<Self, SetupError> {
         let assigned =
@@ -100,16 +103,16 @@ impl Keygen {
         self.peers.iter().map(|(party, _)| *party).collect()
     }
 
-    fn refused(&self, error: Error) -> Failure {
+    fn refused(&self, error: Error<C>) -> Failure {
         failure(&error, &self.context.committee)
     }
 
-    fn commit(&mut self, rng: &mut dyn CryptoRngCore) -> Result<RoundStep<KeyShare>, Failure> {
+    fn commit(&mut self, mut rng: &mut dyn CryptoRngCore) -> Result<RoundStep<KeyShare>, Failure> {
         let (n, t) = (
             self.context.committee.size(),
             self.context.committee.threshold(),
         );
-        let (secret, own) = dkg::part1(self.own, n, t, rng).map_err(|error| self.refused(error))?;
+        let (secret, own) = dkg::part1(self.own, n, t, &mut rng).map_err(|error| self.refused(error))?;
         let body = own.serialize().map_err(|error| self.refused(error))?;
         let peers = self.peer_ids();
         let gather = Gather::from_each(&peers);
@@ -126,7 +129,7 @@ impl Keygen {
     }
 
     /// Refuses any other number of coefficients than the threshold: the library takes it modulo 2^16, and one too many kills the key.
-    fn parse_commitments(&self, body: &[u8], length: usize) -> Option<dkg::round1::Package> {
+    fn parse_commitments(&self, body: &[u8], length: usize) -> Option<dkg::round1::Package<C>> {
         if body.len() > length {
             return None;
         }
@@ -141,7 +144,7 @@ impl Keygen {
 
     fn on_commitments(
         &mut self,
-        mut stage: Box<Commitments>,
+        mut stage: Box<Commitments<C>>,
         from: &PartyId,
         body: &[u8],
     ) -> Result<RoundStep<KeyShare>, Failure> {
@@ -163,7 +166,7 @@ impl Keygen {
         let heard = all
             .iter()
             .map(|(party, package)| Ok((*party, package.serialize()?)))
-            .collect::<Result<Vec<_>, Error>>()
+            .collect::<Result<Vec<_>, Error<C>>>()
             .map_err(|error| self.refused(error))?;
         let echo = tagged_hash("entropy/frost/echo/v1", &(self.id, heard));
         let packages = self
@@ -187,7 +190,7 @@ impl Keygen {
 
     fn on_echo(
         &mut self,
-        mut stage: Box<Echoes>,
+        mut stage: Box<Echoes<C>>,
         from: &PartyId,
         body: &[u8],
     ) -> Result<RoundStep<KeyShare>, Failure> {
@@ -221,7 +224,7 @@ impl Keygen {
                     body,
                 })
             })
-            .collect::<Result<_, Error>>()
+            .collect::<Result<_, Error<C>>>()
             .map_err(|error| self.refused(error))?;
         let gather = Gather::from_each(&self.peer_ids());
         self.stage = Stage::Shares(Box::new(Shares {
@@ -237,7 +240,7 @@ impl Keygen {
 
     fn on_share(
         &mut self,
-        mut stage: Box<Shares>,
+        mut stage: Box<Shares<C>>,
         from: &PartyId,
         body: &[u8],
     ) -> Result<RoundStep<KeyShare>, Failure> {
@@ -281,11 +284,10 @@ impl Keygen {
     }
 
     /// Checks that the secret is the one of this party's share in the public package.
-    fn share(&self, key: &KeyPackage, public: &PublicKeyPackage) -> Result<KeyShare, Failure> {
-        let bytes = |bytes: Vec<u8>| {
-            bytes
-                .try_into()
-                .map(VerifyingKey::Secp256k1)
+    fn share(&self, key: &KeyPackage<C>, public: &PublicKeyPackage<C>) -> Result<KeyShare, Failure> {
+        let bytes = |bytes: Vec<u8>| -> Result<VerifyingKey, Error<C>> {
+            DecodeAll::decode_all(&mut &bytes[..])
+                .map(C::Curve::to_key)
                 .map_err(|_| Error::SerializationError)
         };
         let verification = |party: &PartyId| {
@@ -320,7 +322,8 @@ impl Keygen {
             root_key,
             verification_shares,
         };
-        Secret::of(key.signing_share())
+        let secret = Zeroizing::new(key.signing_share().serialize());
+        Secret::decode(self.context.scheme, &secret)
             .and_then(|secret| KeyShare::new(public, self.me, share::Secret::Frost(secret)))
             .map_err(|error| {
                 Failure::unattributed(format!("key generation made no share: {error}"))
@@ -351,7 +354,7 @@ impl Keygen {
     }
 }
 
-impl Rounds for Keygen {
+impl<C: Suite> Rounds for Keygen<C> {
     type Output = KeyShare;
 
     fn round(&self) -> u8 {

@@ -11,55 +11,56 @@
 
 use std::{collections::BTreeMap, mem};
 
-use entropy_shared::{Committee, Digest, PartyId, Signature, TaprootTweak, VerifyingKey};
-use frost_secp256k1_tr::{
-    self as frost, Error, Identifier, SigningPackage,
-    keys::{self, KeyPackage, PublicKeyPackage, Tweak},
+use entropy_shared::{Committee, PartyId, Signature, TaprootTweak, VerifyingKey};
+use frost_core::{
+    Ciphersuite, Error, Identifier, SigningPackage, aggregate,
+    keys::{self, KeyPackage, PublicKeyPackage},
     round1::{self, SigningCommitments, SigningNonces},
     round2::{self, SignatureShare},
 };
-use k256::{ProjectivePoint, Scalar, elliptic_curve::PrimeField};
 use rand_core::CryptoRngCore;
 use zeroize::Zeroizing;
 
-use super::{Secret, canonical, compress, failure, gather::Gather, identifier, point, to_all};
+use super::{Secret, canonical, failure, gather::Gather, identifier, suite::Suite, to_all};
 use crate::{
     ceremony::{Failure, Offence},
     context::{SetupError, SigningContext},
+    group::Group,
     guard::{RoundMessage, RoundStep, Rounds},
     share::{self, KeyShare},
 };
 
 /// One signer's side.
-pub(crate) struct Sign {
+pub(crate) struct Sign<C: Suite> {
     committee: Committee,
     me: PartyId,
     leader: PartyId,
     /// In ascending order of parties, which is that of identifiers.
-    signers: Vec<(PartyId, Identifier)>,
-    digest: Digest,
+    signers: Vec<(PartyId, Identifier<C>)>,
+    /// What is signed.
+    message: Vec<u8>,
     final_key: VerifyingKey,
-    key: KeyPackage,
+    key: KeyPackage<C>,
     /// What the leader checks shares against; only it has them.
-    public: Option<PublicKeyPackage>,
-    stage: Stage,
+    public: Option<PublicKeyPackage<C>>,
+    stage: Stage<C>,
 }
 
 /// What is awaited. Each stage owns its secrets, which are erased with it.
-enum Stage {
+enum Stage<C: Ciphersuite> {
     /// The start, or nothing any more.
     Idle,
     /// The leader, in round 1.
-    Commitments(Box<(SigningNonces, Gather<SigningCommitments>)>),
+    Commitments(Box<(SigningNonces<C>, Gather<SigningCommitments<C>>)>),
     /// A signer, in round 2.
-    Package(Box<SigningNonces>),
+    Package(Box<SigningNonces<C>>),
     /// The leader, in round 3: with its own share.
-    Shares(Box<(SigningPackage, SignatureShare, Gather<SignatureShare>)>),
+    Shares(Box<(SigningPackage<C>, SignatureShare<C>, Gather<SignatureShare<C>>)>),
     /// A signer, in round 4.
     Signature,
 }
 
-impl Sign {
+impl<C: Suite> Sign<C> {
     /// Prepares the side of the share's party. The context has been checked against the share.
     pub(crate) fn new(context: &SigningContext, share: &KeyShare) -> Result<Self, SetupError> {
         let share::Secret::Frost(secret) = &share.secret else {
@@ -72,7 +73,7 @@ impl Sign {
             .iter()
             .map(|(party, _)| Ok((*party, assigned(party)?)))
             .collect::<Result<Vec<_>, SetupError>>()?;
-        let child = Child::new(context, share)?;
+        let child = Child::<C>::new(context, share)?;
         let me = share.party();
         let public = if me == context.leader {
             Some(child.public_package(share, &signers, &context.tweak)?)
@@ -83,7 +84,7 @@ impl Sign {
             committee: committee.clone(),
             me,
             leader: context.leader,
-            digest: context.digest,
+            message: context.signed_bytes().to_vec(),
             final_key: context.final_key,
             key: child.key_package(
                 assigned(&me)?,
@@ -97,7 +98,7 @@ impl Sign {
         })
     }
 
-    fn refused(&self, error: Error) -> Failure {
+    fn refused(&self, error: Error<C>) -> Failure {
         failure(&error, &self.committee)
     }
 
@@ -123,15 +124,15 @@ impl Sign {
     /// Everyone's commitments under the identifiers of the signers. `None` if one is missing.
     fn package(
         &self,
-        mut commitments: BTreeMap<PartyId, SigningCommitments>,
-    ) -> Option<SigningPackage> {
+        mut commitments: BTreeMap<PartyId, SigningCommitments<C>>,
+    ) -> Option<SigningPackage<C>> {
         let assigned = self
             .signers
             .iter()
             .map(|(party, id)| Some((*id, commitments.remove(party)?)));
         Some(SigningPackage::new(
             assigned.collect::<Option<_>>()?,
-            &self.digest.0,
+            &self.message,
         ))
     }
 
@@ -151,7 +152,7 @@ impl Sign {
 
     fn on_commitments(
         &mut self,
-        (nonces, mut gather): (SigningNonces, Gather<SigningCommitments>),
+        (nonces, mut gather): (SigningNonces<C>, Gather<SigningCommitments<C>>),
         from: &PartyId,
         body: &[u8],
     ) -> Result<RoundStep<Signature>, Failure> {
@@ -187,7 +188,7 @@ impl Sign {
     /// Consumes the nonces: whatever follows, they sign nothing else.
     fn on_package(
         &mut self,
-        nonces: SigningNonces,
+        nonces: SigningNonces<C>,
         from: &PartyId,
         body: &[u8],
     ) -> Result<RoundStep<Signature>, Failure> {
@@ -215,7 +216,7 @@ impl Sign {
 
     fn on_share(
         &mut self,
-        (package, own, mut gather): (SigningPackage, SignatureShare, Gather<SignatureShare>),
+        (package, own, mut gather): (SigningPackage<C>, SignatureShare<C>, Gather<SignatureShare<C>>),
         from: &PartyId,
         body: &[u8],
     ) -> Result<RoundStep<Signature>, Failure> {
@@ -238,7 +239,7 @@ impl Sign {
             .as_ref()
             .ok_or_else(|| self.refused(Error::UnknownIdentifier))?;
         // Only if the sum does not verify does the library look for the share that spoils it.
-        let signature = frost::aggregate(&package, &shares, public)
+        let signature = aggregate(&package, &shares, public)
             .and_then(|signature| signature.serialize())
             .map_err(|error| self.refused(error))?;
         let signature = self.verified(&signature).ok_or_else(|| {
@@ -267,15 +268,15 @@ impl Sign {
     }
 
     fn verified(&self, bytes: &[u8]) -> Option<Signature> {
-        let signature = Signature::Bip340(bytes.try_into().ok()?);
+        let signature = C::signature(bytes.try_into().ok()?);
         signature
-            .verify(&self.final_key, &self.digest.0)
+            .verify(&self.final_key, &self.message)
             .is_ok()
             .then_some(signature)
     }
 }
 
-impl Rounds for Sign {
+impl<C: Suite> Rounds for Sign<C> {
     type Output = Signature;
 
     fn round(&self) -> u8 {
@@ -321,7 +322,7 @@ impl Rounds for Sign {
     }
 }
 
-fn parse_commitments(bytes: &[u8]) -> Option<SigningCommitments> {
+fn parse_commitments<C: Ciphersuite>(bytes: &[u8]) -> Option<SigningCommitments<C>> {
     canonical(
         bytes,
         SigningCommitments::deserialize,
@@ -330,33 +331,36 @@ fn parse_commitments(bytes: &[u8]) -> Option<SigningCommitments> {
 }
 
 /// The key that is signed under, before any Taproot tweak.
-struct Child {
-    offset: Scalar,
-    key: frost::VerifyingKey,
+struct Child<C: Suite> {
+    offset: <C::Curve as Group>::Scalar,
+    key: frost_core::VerifyingKey<C>,
 }
 
-impl Child {
+impl<C: Suite> Child<C> {
     fn new(context: &SigningContext, share: &KeyShare) -> Result<Self, SetupError> {
-        let offset: Option<Scalar> = Scalar::from_repr(context.offset(share)?.into()).into();
-        let offset = offset.ok_or(SetupError::Library("the offset is no scalar"))?;
-        let key = shifted(&share.public().root_key, &offset)?;
-        let key = frost::VerifyingKey::deserialize(&key)
+        let offset = C::Curve::decode_scalar(&context.offset(share)?)
+            .ok_or(SetupError::Library("the offset is no scalar"))?;
+        let key = shifted::<C::Curve>(&share.public().root_key, &offset)?;
+        let key = frost_core::VerifyingKey::deserialize(key.as_ref())
             .map_err(|_| SetupError::Library("the child is no key"))?;
         Ok(Self { offset, key })
     }
 
     fn key_package(
         &self,
-        own: Identifier,
+        own: Identifier<C>,
         secret: &Secret,
         threshold: u16,
         tweak: &TaprootTweak,
-    ) -> Result<KeyPackage, SetupError> {
-        let child = Zeroizing::new(*secret.0 + self.offset);
-        let bytes = Zeroizing::new(<[u8; 32]>::from(child.to_bytes()));
+    ) -> Result<KeyPackage<C>, SetupError> {
+        let root = secret
+            .scalar::<C::Curve>()
+            .ok_or(SetupError::Library("the share is no scalar"))?;
+        let child = Zeroizing::new(*root + self.offset);
+        let bytes = C::Curve::encode_scalar(&child);
         let share = keys::SigningShare::deserialize(&*bytes)
             .map_err(|_| SetupError::Library("the child's share is no scalar"))?;
-        Ok(tweaked(
+        Ok(C::tweaked_key(
             KeyPackage::new(own, share, share.into(), self.key, threshold),
             tweak,
         ))
@@ -365,17 +369,18 @@ impl Child {
     fn public_package(
         &self,
         share: &KeyShare,
-        signers: &[(PartyId, Identifier)],
+        signers: &[(PartyId, Identifier<C>)],
         tweak: &TaprootTweak,
-    ) -> Result<PublicKeyPackage, SetupError> {
+    ) -> Result<PublicKeyPackage<C>, SetupError> {
         let public = share.public();
-        let verifying = |(party, id): &(PartyId, Identifier)| {
+        let verifying = |(party, id): &(PartyId, Identifier<C>)| {
             let position = public.committee.index(party).ok_or(SetupError::NotAParty)?;
             let root = public
                 .verification_shares
                 .get(usize::from(position) - 1)
                 .ok_or(SetupError::OtherShare)?;
-            let child = keys::VerifyingShare::deserialize(&shifted(root, &self.offset)?);
+            let child = shifted::<C::Curve>(root, &self.offset)?;
+            let child = keys::VerifyingShare::deserialize(child.as_ref());
             Ok((
                 *id,
                 child
@@ -386,24 +391,15 @@ impl Child {
             .iter()
             .map(verifying)
             .collect::<Result<_, SetupError>>()?;
-        Ok(tweaked(
+        Ok(C::tweaked_public(
             PublicKeyPackage::new(shares, self.key, Some(public.committee.threshold())),
             tweak,
         ))
     }
 }
 
-fn shifted(key: &VerifyingKey, offset: &Scalar) -> Result<[u8; 33], SetupError> {
-    let root = point(key).ok_or(SetupError::Library("a verification share is no point"))?;
-    compress(&(root + ProjectivePoint::GENERATOR * *offset))
+fn shifted<G: Group>(key: &VerifyingKey, offset: &G::Scalar) -> Result<G::PointBytes, SetupError> {
+    let root = G::point(key).ok_or(SetupError::Library("a verification share is no point"))?;
+    G::compress(&(root + G::generate(offset)))
         .ok_or(SetupError::Library("a child's point is the identity"))
-}
-
-/// The library's own signing with a tweak would add one even where none is asked for.
-fn tweaked<T: Tweak>(package: T, tweak: &TaprootTweak) -> T {
-    match tweak {
-        TaprootTweak::None => package,
-        TaprootTweak::KeyPath => package.tweak::<&[u8]>(None),
-        TaprootTweak::MerkleRoot(root) => package.tweak(Some(root)),
-    }
 }

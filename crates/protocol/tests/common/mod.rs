@@ -323,6 +323,7 @@ pub(crate) fn signing_context(
         path,
         tweak,
         digest: Digest(digest),
+        message: None,
         final_key: derived
             .final_key(public.scheme, &tweak)
             .expect("a final key"),

@@ -47,6 +47,7 @@ impl Plan {
             path: self.path.clone(),
             tweak: self.tweak,
             digest: self.digest,
+            message: None,
             final_key: self.final_key,
             leader,
             signers,
