@@ -1,8 +1,11 @@
 //! What a ceremony is about. Its id commits to all of it, so that nothing from another ceremony, chain or attempt is ever accepted.
 
+use std::collections::BTreeSet;
+
 use codec::Encode;
 use entropy_shared::{
     CeremonyId, Committee, DerivationError, DerivationPath, Digest, Epoch, Genesis, KeyId, PartyId,
+    PublicPackage,
     Hasher, RequestId, Scheme, TaprootTweak, VerifyingKey, derivation, digest::request_digest, tagged_hash,
 };
 
@@ -33,6 +36,77 @@ impl KeygenContext {
             "entropy/ceremony/keygen/v1",
             &(PROTOCOL_VERSION, self),
         ))
+    }
+}
+
+/// A re-dealing of a root key's shares to a new committee; to the same one it is a refresh.
+#[derive(Debug, Clone, PartialEq, Eq, Encode)]
+pub struct ReshareContext {
+    /// The chain.
+    pub genesis: Genesis,
+    /// The key's scheme.
+    pub scheme: Scheme,
+    /// The epoch that the new shares will serve.
+    pub epoch: Epoch,
+    /// The attempt.
+    pub attempt: u32,
+    /// The old shares' public side. Trusted: whoever joins must have checked its digest against the chain.
+    pub from: PublicPackage,
+    /// The old holders that deal, in ascending order; at least as many as the old threshold, better more.
+    pub dealers: Vec<PartyId>,
+    /// The new holders and the new threshold.
+    pub committee: Committee,
+}
+
+impl ReshareContext {
+    /// The ceremony's id.
+    pub fn id(&self) -> CeremonyId {
+        CeremonyId(tagged_hash(
+            "entropy/ceremony/reshare/v1",
+            &(PROTOCOL_VERSION, self),
+        ))
+    }
+
+    /// Everyone who takes part, in ascending order: dealers and new holders.
+    pub fn parties(&self) -> Vec<PartyId> {
+        let all: BTreeSet<_> = self
+            .dealers
+            .iter()
+            .chain(self.committee.parties())
+            .copied()
+            .collect();
+        all.into_iter().collect()
+    }
+
+    /// Whether `me` can take part, with `old` as its old share.
+    pub(crate) fn check(&self, me: &PartyId, old: Option<&KeyShare>) -> Result<(), SetupError> {
+        let from = &self.from;
+        let dealers = &self.dealers;
+        let ordered = dealers.windows(2).all(|pair| pair[0] < pair[1]);
+        let hold = |party: &PartyId| from.committee.contains(party);
+        if !ordered
+            || !dealers.iter().all(hold)
+            || dealers.len() < usize::from(from.committee.threshold())
+        {
+            return Err(SetupError::Dealers {
+                at_least: from.committee.threshold(),
+            });
+        }
+        let same_key = (from.genesis, from.scheme) == (self.genesis, self.scheme);
+        if !same_key || from.epoch >= self.epoch {
+            return Err(SetupError::OtherShare);
+        }
+        if !dealers.contains(me) && !self.committee.contains(me) {
+            return Err(SetupError::NotAParty);
+        }
+        // A dealer must have what it deals; nobody else has anything to do with an old share.
+        match old {
+            Some(old) if dealers.contains(me) && old.party() == *me && old.public() == from => {
+                Ok(())
+            }
+            None if !dealers.contains(me) => Ok(()),
+            _ => Err(SetupError::OtherShare),
+        }
     }
 }
 
@@ -96,6 +170,12 @@ pub enum SetupError {
     Signers {
         /// The threshold.
         expected: u16,
+    },
+    /// The dealers are not at least the old threshold's number of old holders, in ascending order.
+    #[error("the dealers must be at least {at_least} of the old holders in ascending order")]
+    Dealers {
+        /// The old threshold.
+        at_least: u16,
     },
     /// The leader is not one of the signers.
     #[error("the leader must be one of the signers")]

@@ -4,7 +4,7 @@
 //! ceremony only. A panic while a message is handled blames its sender and ends this ceremony, never the process.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
@@ -39,6 +39,19 @@ pub(crate) trait Rounds: Send {
         body: &[u8],
         rng: &mut dyn CryptoRngCore,
     ) -> RoundStep<Self::Output>;
+
+    /// Takes note of an offence of `from` that never became a message for this protocol: of `round`, or of none that could be read.
+    ///
+    /// Ends it, unless it can do without what `from` should have sent.
+    fn refuse(
+        &mut self,
+        from: &PartyId,
+        _round: Option<u8>,
+        offence: Offence,
+        _rng: &mut dyn CryptoRngCore,
+    ) -> RoundStep<Self::Output> {
+        RoundStep::failed(Failure::blaming(*from, offence))
+    }
 
     /// Time is up for the current round: goes on without those awaited, or fails and names them.
     fn expire(&mut self, _rng: &mut dyn CryptoRngCore) -> RoundStep<Self::Output> {
@@ -84,6 +97,8 @@ pub(crate) struct Guard<R> {
     /// What has come, by sender and round: delivered ones to know duplicates, early ones to deliver later.
     /// Bounded by parties, rounds and the length of a payload. A body may be a secret meant for us: erased when dropped.
     seen: BTreeMap<(u8, PartyId), Zeroizing<Vec<u8>>>,
+    /// Whose message of a round the protocol went on without: should it come late, it is no offence.
+    given_up: BTreeSet<(u8, PartyId)>,
 }
 
 impl<R: Rounds> Guard<R> {
@@ -94,6 +109,7 @@ impl<R: Rounds> Guard<R> {
             parties,
             inner: Some(inner),
             seen: BTreeMap::new(),
+            given_up: BTreeSet::new(),
         }
     }
 
@@ -123,6 +139,19 @@ impl<R: Rounds> Guard<R> {
     fn close(&mut self) {
         self.inner = None;
         self.seen.clear();
+        self.given_up.clear();
+    }
+
+    /// Lets the protocol decide what an offence means.
+    fn refuse(
+        &mut self,
+        from: &PartyId,
+        round: Option<u8>,
+        offence: Offence,
+        rng: &mut dyn CryptoRngCore,
+    ) -> Step<R::Output> {
+        let step = self.contain(Some(*from), |inner| inner.refuse(from, round, offence, rng));
+        self.deliver(step, rng)
     }
 
     fn fail(&mut self, party: PartyId, offence: Offence) -> Step<R::Output> {
@@ -199,24 +228,33 @@ impl<R: Rounds> Ceremony for Guard<R> {
         if *from == self.me || !self.parties.contains(from) {
             return Step::idle();
         }
+        let last = inner.last_round();
+        let (round, awaited) = (inner.round(), inner.awaited());
         let envelope = match Envelope::open(&self.id, payload) {
             Ok(envelope) => envelope,
-            Err(WireError::Malformed) => return self.fail(*from, Offence::Malformed),
-            Err(WireError::OtherCeremony) => return self.fail(*from, Offence::OtherCeremony),
+            Err(error) => {
+                let offence = match error {
+                    WireError::Malformed => Offence::Malformed,
+                    WireError::OtherCeremony => Offence::OtherCeremony,
+                };
+                return self.refuse(from, None, offence, rng);
+            }
         };
-        if envelope.round == 0 || envelope.round > inner.last_round() {
-            return self.fail(*from, Offence::Unexpected);
+        if envelope.round == 0 || envelope.round > last {
+            return self.refuse(from, None, Offence::Unexpected, rng);
         }
         if let Some(earlier) = self.seen.get(&(envelope.round, *from)) {
             return if **earlier == envelope.body {
                 Step::idle()
             } else {
-                self.fail(*from, Offence::Equivocation)
+                self.refuse(from, Some(envelope.round), Offence::Equivocation, rng)
             };
         }
-        let (round, awaited) = (inner.round(), inner.awaited());
+        if self.given_up.contains(&(envelope.round, *from)) {
+            return Step::idle();
+        }
         if envelope.round < round || (envelope.round == round && !awaited.contains(from)) {
-            return self.fail(*from, Offence::Unexpected);
+            return self.refuse(from, Some(envelope.round), Offence::Unexpected, rng);
         }
         self.seen
             .insert((envelope.round, *from), Zeroizing::new(envelope.body));
@@ -224,7 +262,17 @@ impl<R: Rounds> Ceremony for Guard<R> {
     }
 
     fn expire(&mut self, rng: &mut dyn CryptoRngCore) -> Step<R::Output> {
+        let before = self
+            .inner
+            .as_ref()
+            .map(|inner| (inner.round(), inner.awaited()));
         let step = self.contain(None, |inner| inner.expire(rng));
+        if let (Some((round, awaited)), Some(inner)) = (before, self.inner.as_ref()) {
+            let waiting = inner.awaited();
+            let left = |party: &PartyId| inner.round() != round || !waiting.contains(party);
+            self.given_up
+                .extend(awaited.into_iter().filter(left).map(|party| (round, party)));
+        }
         self.deliver(step, rng)
     }
 }
@@ -244,6 +292,106 @@ mod tests {
         round: u8,
         awaited: Vec<PartyId>,
         heard: Vec<u8>,
+    }
+
+    /// Goes on from round 1 without those that are silent, and without any that a message of round 1 was refused of.
+    struct Patient(Numbers);
+
+    impl Rounds for Patient {
+        type Output = Vec<u8>;
+
+        fn round(&self) -> u8 {
+            self.0.round()
+        }
+
+        fn last_round(&self) -> u8 {
+            self.0.last_round()
+        }
+
+        fn awaited(&self) -> Vec<PartyId> {
+            self.0.awaited()
+        }
+
+        fn start(&mut self, rng: &mut dyn CryptoRngCore) -> RoundStep<Vec<u8>> {
+            self.0.start(rng)
+        }
+
+        fn receive(
+            &mut self,
+            from: &PartyId,
+            body: &[u8],
+            rng: &mut dyn CryptoRngCore,
+        ) -> RoundStep<Vec<u8>> {
+            self.0.receive(from, body, rng)
+        }
+
+        fn refuse(
+            &mut self,
+            from: &PartyId,
+            round: Option<u8>,
+            offence: Offence,
+            _: &mut dyn CryptoRngCore,
+        ) -> RoundStep<Vec<u8>> {
+            if round == Some(1) {
+                return RoundStep::idle();
+            }
+            RoundStep::failed(Failure::blaming(*from, offence))
+        }
+
+        fn expire(&mut self, _: &mut dyn CryptoRngCore) -> RoundStep<Vec<u8>> {
+            if self.0.round == 2 {
+                return RoundStep::failed(Failure::silence(self.awaited()));
+            }
+            self.0.round = 2;
+            self.0.awaited = PEERS.to_vec();
+            RoundStep::idle()
+        }
+    }
+
+    fn patient() -> (Guard<Patient>, ChaCha20Rng) {
+        let inner = Patient(Numbers {
+            round: 1,
+            awaited: Vec::new(),
+            heard: Vec::new(),
+        });
+        let mut guard = Guard::new(ID, ME, [&[ME], &PEERS[..]].concat(), inner);
+        let mut rng = ChaCha20Rng::seed_from_u64(1);
+        guard.start(&mut rng);
+        (guard, rng)
+    }
+
+    #[test]
+    fn what_the_protocol_went_on_without_may_come_late() {
+        let (mut guard, mut rng) = patient();
+        guard.receive(&PEERS[0], &message(1, 1), &mut rng);
+        guard.receive(&PEERS[0], &message(2, 3), &mut rng);
+        assert!(guard.expire(&mut rng).outcome.is_none(), "it goes on");
+        let late = guard.receive(&PEERS[1], &message(1, 9), &mut rng);
+        assert!(late.outcome.is_none(), "who was slow is not to blame");
+        let step = guard.receive(&PEERS[1], &message(2, 4), &mut rng);
+        assert_eq!(step.outcome, Some(Ok(vec![1, 3, 4])), "what came early counts");
+    }
+
+    #[test]
+    fn a_protocol_may_do_without_what_is_refused() {
+        let (mut guard, mut rng) = patient();
+        guard.receive(&PEERS[0], &message(1, 1), &mut rng);
+        let second = guard.receive(&PEERS[0], &message(1, 2), &mut rng);
+        assert!(second.outcome.is_none());
+        let step = guard.receive(&PEERS[0], &[], &mut rng);
+        let blamed = Failure::blaming(PEERS[0], Offence::Malformed);
+        assert_eq!(failure(step), blamed, "but need not");
+    }
+
+    #[test]
+    fn time_that_is_up_again_names_who_is_awaited_then() {
+        let (mut guard, mut rng) = patient();
+        guard.expire(&mut rng);
+        assert_eq!(expired_silent(guard.expire(&mut rng)), PEERS.to_vec());
+    }
+
+    fn expired_silent(step: Step<Vec<u8>>) -> Vec<PartyId> {
+        failure(step).blame.iter().map(|it| it.party).collect()
     }
 
     const PANIC: u8 = 66;

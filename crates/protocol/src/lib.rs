@@ -13,16 +13,21 @@ mod frost;
 mod group;
 mod guard;
 mod redistribution;
+mod reshare;
 mod wire;
 
 pub use ceremony::{Blame, Ceremony, Failure, Offence, Outbound, Step};
-pub use context::{KeygenContext, PROTOCOL_VERSION, SetupError, SigningContext, Subject};
+pub use context::{
+    KeygenContext, PROTOCOL_VERSION, ReshareContext, SetupError, SigningContext, Subject,
+};
 pub use share::{DecodeError, KeyShare};
 pub use wire::MAX_PAYLOAD_BYTES;
 
 use ed25519_dalek::SigningKey;
 use entropy_shared::{PartyId, Scheme, Signature};
+use group::{Ed25519, Secp256k1};
 use guard::Guard;
+use reshare::Reshare;
 
 /// One party's side of a key generation; its output is the party's share.
 ///
@@ -48,6 +53,32 @@ pub fn keygen(
         Scheme::SchnorrEd25519 => {
             let inner = frost::Keygen::<frost::Ed25519Sha512>::new(context, me)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
+        }
+        other => Err(SetupError::UnsupportedScheme(other)),
+    }
+}
+
+/// One party's side of a re-dealing to a new committee, or of a refresh; its output is the party's new share, or nothing for
+/// a dealer that is not among the new holders.
+///
+/// `old` is the share of a dealer, and `None` for all others. The old share stays as it is: whether it may be erased, the
+/// chain decides. A leaving dealer's ceremony ends before the others' do.
+pub fn reshare(
+    context: &ReshareContext,
+    me: PartyId,
+    account: &SigningKey,
+    old: Option<&KeyShare>,
+) -> Result<Box<dyn Ceremony<Output = Option<KeyShare>>>, SetupError> {
+    context.check(&me, old)?;
+    let (id, parties) = (context.id(), context.parties());
+    match context.scheme {
+        Scheme::EcdsaCggmp24 | Scheme::SchnorrTaproot => {
+            let inner = Reshare::<Secp256k1>::new(context, me, account, old)?;
+            Ok(Box::new(Guard::new(id, me, parties, inner)))
+        }
+        Scheme::SchnorrEd25519 => {
+            let inner = Reshare::<Ed25519>::new(context, me, account, old)?;
+            Ok(Box::new(Guard::new(id, me, parties, inner)))
         }
         other => Err(SetupError::UnsupportedScheme(other)),
     }

@@ -98,6 +98,16 @@ impl KeyShare {
         self.party
     }
 
+    /// The secret scalar alone, in the encoding of its group.
+    pub(crate) fn secret_scalar(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = match &self.secret {
+            Secret::Cggmp(secret) => secret.encode(),
+            Secret::Frost(secret) => secret.encode(),
+        };
+        bytes.truncate(32);
+        bytes
+    }
+
     /// The share's bytes, for encrypted storage only.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let secret = match &self.secret {

@@ -468,16 +468,13 @@ fn strangers_frames_change_nothing() {
 }
 
 #[test]
-fn a_ceremony_needs_a_member_and_a_scheme() {
+fn a_ceremony_needs_a_member() {
     let account = SigningKey::from_bytes(&[1; 32]);
     let refusal = |context: &KeygenContext, me| keygen(context, me, &account).err();
     assert_eq!(
         refusal(&context(2, 3), PartyId([9; 32])),
         Some(SetupError::NotAParty)
     );
-    let other = keygen_context(Scheme::SchnorrEd25519, 2, 3);
-    let refused = Some(SetupError::UnsupportedScheme(Scheme::SchnorrEd25519));
-    assert_eq!(refusal(&other, party(&other, 0)), refused);
 }
 
 #[test]

@@ -27,7 +27,7 @@ type RingPedersen = [Vec<u8>; 3];
 pub(crate) struct Auxiliary<const FIRST: u8>(Box<Session<AuxGenProtocol<Production, Node>>>);
 
 /// The library's material.
-pub(crate) type Material = AuxInfo<Production, Node>;
+pub(crate) struct Material(AuxInfo<Production, Node>);
 
 impl<const FIRST: u8> Auxiliary<FIRST> {
     /// Searches the primes and begins, together with `others`.
@@ -70,7 +70,7 @@ impl<const FIRST: u8> Auxiliary<FIRST> {
         rng: &mut dyn CryptoRngCore,
     ) -> Result<(Vec<RoundMessage>, Option<Material>), Failure> {
         let Progress { outbound, result } = self.0.receive(from, body, rng)?;
-        Ok((outbound, result.transpose()?))
+        Ok((outbound, result.transpose()?.map(Material)))
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn secret(
     share: Zeroizing<k256::Scalar>,
     material: Material,
 ) -> Result<Secret, Failure> {
-    Secret::new(share, material).ok_or_else(|| {
+    Secret::new(share, material.0).ok_or_else(|| {
         Failure::unattributed("the library's auxiliary material has no canonical form")
     })
 }

@@ -6,8 +6,11 @@
 //! order. The libraries' own resharing is not used: they do not check how many coefficients a dealer has, and one too
 //! many gives shares that reconstruct nothing.
 
+mod agreement;
+mod messages;
 mod sharing;
 mod signed;
 
-pub(crate) use sharing::{Commitments, Polynomial, lagrange, sum};
+pub(crate) use agreement::{DEALINGS as FIRST, Ended, Progress, ROUNDS, Redistributed, Redistribution, Roles};
+pub(crate) use sharing::{Commitments, Polynomial, lagrange};
 pub(crate) use signed::{Dealing, Domain, Seen};

@@ -74,6 +74,18 @@ impl<G: Group> Commitments<G> {
         self.0.first().copied().unwrap_or(G::IDENTITY)
     }
 
+    /// The commitments to the weighted sum of polynomials, all with as many coefficients.
+    pub(crate) fn combine(weighted: &[(G::Scalar, Self)]) -> Self {
+        let length = weighted.iter().map(|(_, it)| it.0.len()).max().unwrap_or(0);
+        let coefficient = |position: usize| {
+            weighted
+                .iter()
+                .filter_map(|(weight, it)| Some(*it.0.get(position)? * *weight))
+                .fold(G::IDENTITY, |sum, point| sum + point)
+        };
+        Self((0..length).map(coefficient).collect())
+    }
+
     /// Whether this is the subshare of the party with this coordinate.
     pub(crate) fn fits(&self, index: u16, subshare: &G::Scalar) -> bool {
         G::generate(subshare) == self.evaluate(index)
@@ -81,6 +93,7 @@ impl<G: Group> Commitments<G> {
 }
 
 /// The sum of points.
+#[cfg(test)]
 pub(crate) fn sum<G: Group>(points: impl Iterator<Item = G::Point>) -> G::Point {
     points.fold(G::IDENTITY, |sum, point| sum + point)
 }

@@ -1,0 +1,759 @@
+//! The rounds of a redistribution: who holds an old share deals it, the new holders agree on whose dealings count, and only then weigh and add them up.
+//!
+//! 1. each dealer to each holder: its commitments, and secretly its subshare, both signed;
+//! 2. each holder to all: its claims about every dealer, signed;
+//! 3. each holder to all: hashes and signatures of all claims that it heard, so that nobody can say two things.
+//!    If at least `t` dealers are valid at every holder, the first `t` of them count. Else the others are disputed:
+//! 4. each disputed dealer to each holder: its dealing, and the subshare of everyone who complains of it;
+//! 5. each holder to each: the answers that it got, signed;
+//! 6. each holder to each: hashes and signatures of those, as in 3. A dealer that anybody got a valid answer from counts.
+//!
+//! A faulty or silent dealer costs nothing while `t` good ones remain, and is blamed only if its fault is why there are too
+//! few. All that decides is heard by everyone in the same words, so that all come to the same dealers and the same blame.
+//! A new holder that is silent ends it: a share cannot be given to who is not there.
+//!
+//! A subshare that is disputed becomes known to all new holders. An honest dealer and an honest holder are in dispute only
+//! if the network between them failed for a whole round; then `t' - 1` dishonest holders learn that dealer's old share.
+//! They need `t - 1` more. This is why complaints are answered only if it does not work without the disputed dealers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
+
+use codec::{Decode, Encode};
+use ed25519_dalek::SigningKey;
+use entropy_shared::{CeremonyId, Committee, PartyId, PublicPackage, VerifyingKey};
+use rand_core::CryptoRngCore;
+use zeroize::Zeroizing;
+
+use super::{
+    messages::{ANSWERS, Answer, AnswerOf, CLAIMS, Claim, DEALING, Dealt, Fault, Said},
+    sharing::{Commitments, Polynomial, lagrange},
+    signed::{Dealing, Domain, Seen},
+};
+use crate::{
+    ceremony::{Blame, Failure, Offence},
+    group::Group,
+    guard::RoundMessage,
+    wire::decode_body,
+};
+
+/// Every dealer's commitments and subshares.
+pub(crate) const DEALINGS: u8 = 1;
+/// The holders' claims.
+const STATEMENTS: u8 = 2;
+/// What was heard of them.
+const STATEMENTS_HEARD: u8 = 3;
+/// The disputed dealers' answers.
+const ANSWERING: u8 = 4;
+/// The answers, passed on.
+const RELAYS: u8 = 5;
+/// What was heard of those.
+const RELAYS_HEARD: u8 = 6;
+/// How many rounds there are at most.
+pub(crate) const ROUNDS: u8 = RELAYS_HEARD;
+
+/// Who deals what to whom.
+pub(crate) struct Roles<'a> {
+    /// The ceremony.
+    pub(crate) id: CeremonyId,
+    /// The old shares' public side.
+    pub(crate) from: &'a PublicPackage,
+    /// Who deals; members of the old committee in ascending order, at least its threshold.
+    pub(crate) dealers: &'a [PartyId],
+    /// The new holders.
+    pub(crate) committee: &'a Committee,
+}
+
+/// A party's new share, and everybody's public one.
+pub(crate) struct Redistributed {
+    /// In the encoding of its group.
+    pub(crate) secret: Zeroizing<[u8; 32]>,
+    /// In the order of the new committee.
+    pub(crate) verification_shares: Vec<VerifyingKey>,
+}
+
+/// How it ended for a party.
+pub(crate) enum Ended {
+    /// It has dealt, and is not among the new holders: nothing more is asked of it.
+    Left,
+    /// It holds a new share.
+    Holds(Redistributed),
+}
+
+/// What a call gave: messages to send first, and how it ended.
+pub(crate) type Progress = (Vec<RoundMessage>, Option<Ended>);
+
+/// Someone who deals, and what it is known to hold.
+struct Dealer<G: Group> {
+    party: PartyId,
+    /// Its coordinate among the old holders.
+    index: u16,
+    constant: G::Point,
+}
+
+/// One party's side.
+pub(crate) struct Redistribution<G: Group> {
+    id: CeremonyId,
+    me: PartyId,
+    account: SigningKey,
+    committee: Committee,
+    dealers: Vec<Dealer<G>>,
+    /// The old threshold.
+    needed: usize,
+    root: G::Point,
+    /// This party's dealing, if it deals.
+    own: Option<(Polynomial<G>, Dealing<G::PointBytes>)>,
+    /// Leavers wait once more at first, as the holders wait for dealers meanwhile.
+    patient: bool,
+    stage: Stage<G>,
+}
+
+enum Stage<G: Group> {
+    /// What each dealer has dealt, so far.
+    Dealings(BTreeMap<PartyId, Held<G>>),
+    Statements(Kept<G>, Hearing<Vec<Claim>>),
+    StatementsHeard(Kept<G>, Hearing<Vec<Claim>>, BTreeSet<PartyId>),
+    Answering(Kept<G>, Dispute, BTreeSet<PartyId>, BTreeMap<PartyId, AnswerOf<G>>),
+    Relays(Kept<G>, Dispute, Hearing<Vec<Option<AnswerOf<G>>>>),
+    RelaysHeard(Kept<G>, Dispute, Hearing<Vec<Option<AnswerOf<G>>>>, BTreeSet<PartyId>),
+    /// Between stages, and after the end.
+    Over,
+}
+
+/// What holders have of the dealers; leavers have nothing.
+type Kept<G> = BTreeMap<PartyId, Held<G>>;
+
+/// What a holder has of one dealer.
+struct Held<G: Group> {
+    claim: Claim,
+    valid: Option<(Commitments<G>, Zeroizing<G::Scalar>)>,
+}
+
+impl<G: Group> Held<G> {
+    fn faulty(seen: Option<Seen>, offence: Offence) -> Self {
+        let fault = Some(Fault::from(offence));
+        Self {
+            claim: Claim { seen, fault },
+            valid: None,
+        }
+    }
+}
+
+/// What each holder has said to all.
+type Hearing<T> = BTreeMap<PartyId, (T, Seen)>;
+
+/// Whose dealings are in doubt, by agreement.
+struct Dispute {
+    good: BTreeSet<PartyId>,
+    disputed: BTreeMap<PartyId, Disputed>,
+    /// Out for good.
+    guilty: BTreeMap<PartyId, Offence>,
+}
+
+struct Disputed {
+    /// The hash of its commitments, if anybody has them.
+    hash: Option<[u8; 32]>,
+    /// In the committee's order.
+    accusers: Vec<PartyId>,
+    /// What it is blamed for if it does not answer.
+    offence: Offence,
+}
+
+impl<G: Group> Redistribution<G> {
+    /// Prepares the side of the owner of `account`; `None` if the old package is not one of this group, or dealers are not among its holders.
+    pub(crate) fn new(roles: &Roles<'_>, account: &SigningKey) -> Option<Self> {
+        let from = roles.from;
+        let dealer = |party: &PartyId| {
+            let index = from.committee.index(party)?;
+            let key = from.verification_shares.get(usize::from(index) - 1)?;
+            Some(Dealer {
+                party: *party,
+                index,
+                constant: G::point(key)?,
+            })
+        };
+        Some(Self {
+            id: roles.id,
+            me: PartyId(account.verifying_key().to_bytes()),
+            account: account.clone(),
+            committee: roles.committee.clone(),
+            dealers: roles.dealers.iter().map(dealer).collect::<Option<_>>()?,
+            needed: usize::from(from.committee.threshold()),
+            root: G::point(&from.root_key)?,
+            own: None,
+            patient: true,
+            stage: Stage::Over,
+        })
+    }
+
+    fn holds(&self) -> bool {
+        self.committee.contains(&self.me)
+    }
+
+    fn deals(&self, party: &PartyId) -> bool {
+        self.dealers.iter().any(|dealer| dealer.party == *party)
+    }
+
+    fn other_holders(&self) -> BTreeSet<PartyId> {
+        let parties = self.committee.parties().iter();
+        parties.filter(|party| **party != self.me).copied().collect()
+    }
+
+    fn to(&self, recipients: &BTreeSet<PartyId>, round: u8, body: &impl Encode) -> Vec<RoundMessage> {
+        let body = body.encode();
+        let message = |to: &PartyId| RoundMessage {
+            to: *to,
+            round,
+            body: body.clone(),
+        };
+        recipients.iter().map(message).collect()
+    }
+
+    /// Other holders and leavers: all that statements concern.
+    fn to_all(&self, round: u8, body: &impl Encode) -> Vec<RoundMessage> {
+        let dealers = self.dealers.iter().map(|dealer| dealer.party);
+        let mut recipients: BTreeSet<_> = dealers.chain(self.other_holders()).collect();
+        recipients.remove(&self.me);
+        self.to(&recipients, round, body)
+    }
+
+    /// The number of the current round.
+    pub(crate) fn round(&self) -> u8 {
+        match &self.stage {
+            Stage::Dealings(_) | Stage::Over => DEALINGS,
+            Stage::Statements(..) => STATEMENTS,
+            Stage::StatementsHeard(..) => STATEMENTS_HEARD,
+            Stage::Answering(..) => ANSWERING,
+            Stage::Relays(..) => RELAYS,
+            Stage::RelaysHeard(..) => RELAYS_HEARD,
+        }
+    }
+
+    /// Whose message of the current round is still to come.
+    pub(crate) fn awaited(&self) -> Vec<PartyId> {
+        let silent = |heard: &dyn Fn(&PartyId) -> bool| {
+            let holders = self.other_holders().into_iter();
+            holders.filter(|party| !heard(party)).collect()
+        };
+        match &self.stage {
+            Stage::Dealings(held) => {
+                let parties = self.dealers.iter().map(|dealer| dealer.party);
+                parties.filter(|party| !held.contains_key(party)).collect()
+            }
+            Stage::Statements(_, heard) => silent(&|party| heard.contains_key(party)),
+            Stage::Relays(_, _, heard) => silent(&|party| heard.contains_key(party)),
+            Stage::StatementsHeard(_, _, awaited)
+            | Stage::Answering(_, _, awaited, _)
+            | Stage::RelaysHeard(_, _, _, awaited) => awaited.iter().copied().collect(),
+            Stage::Over => Vec::new(),
+        }
+    }
+
+    /// Deals `share`, if this party is a dealer.
+    pub(crate) fn start(
+        &mut self,
+        share: Option<&G::Scalar>,
+        rng: &mut dyn CryptoRngCore,
+    ) -> Result<Progress, Failure> {
+        let mut held = BTreeMap::new();
+        let mut outbound = Vec::new();
+        if let Some(share) = share {
+            let polynomial = Polynomial::<G>::new(share, self.committee.threshold(), rng);
+            let points = polynomial
+                .commit()
+                .ok_or_else(|| Failure::unattributed("a random coefficient is zero"))?;
+            let dealing = Dealing::new(DEALING, &self.id, &self.account, points);
+            for party in self.other_holders() {
+                let subshare = G::encode_scalar(&polynomial.evaluate(self.index(&party)?));
+                let dealt = Dealt::new(&self.id, &self.account, &dealing, &party, *subshare);
+                outbound.extend(self.to(&[party].into(), DEALINGS, &dealt));
+            }
+            if self.holds() {
+                let subshare = polynomial.evaluate(self.index(&self.me)?);
+                let kept = self.hold(&self.me, &dealing, subshare);
+                held.insert(self.me, kept);
+            }
+            self.own = Some((polynomial, dealing));
+        }
+        self.stage = if self.holds() {
+            Stage::Dealings(held)
+        } else {
+            Stage::Statements(held, BTreeMap::new())
+        };
+        Ok((outbound, None))
+    }
+
+    fn index(&self, party: &PartyId) -> Result<u16, Failure> {
+        let index = self.committee.index(party);
+        index.ok_or_else(|| Failure::unattributed("not one of the new holders"))
+    }
+
+    /// Takes a message of the current round from an awaited party.
+    pub(crate) fn receive(&mut self, from: &PartyId, body: &[u8]) -> Result<Progress, Failure> {
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Dealings(mut held) => {
+                held.insert(*from, self.read_dealing(from, body));
+                self.stage = Stage::Dealings(held);
+            }
+            Stage::Statements(kept, mut heard) => {
+                let said: Said<Vec<Claim>> = self.read_said(CLAIMS, from, body)?;
+                let whole = said.content.len() == self.dealers.len()
+                    && said.content.iter().all(Claim::is_whole);
+                if !whole {
+                    return Err(Failure::blaming(*from, Offence::Malformed));
+                }
+                let seen = said.seen(CLAIMS);
+                heard.insert(*from, (said.content, seen));
+                self.stage = Stage::Statements(kept, heard);
+            }
+            Stage::StatementsHeard(kept, heard, mut awaited) => {
+                self.compare(CLAIMS, &heard, from, body)?;
+                awaited.remove(from);
+                self.stage = Stage::StatementsHeard(kept, heard, awaited);
+            }
+            Stage::Answering(kept, dispute, mut awaited, mut answers) => {
+                awaited.remove(from);
+                // One that is no good is as none: the dealer is out.
+                if let Ok(answer) = decode_body::<AnswerOf<G>>(from, body)
+                    && self.check_answer(&dispute, from, &answer).is_some()
+                {
+                    answers.insert(*from, answer);
+                }
+                self.stage = Stage::Answering(kept, dispute, awaited, answers);
+            }
+            Stage::Relays(kept, dispute, mut heard) => {
+                let said: Said<Vec<Option<AnswerOf<G>>>> = self.read_said(ANSWERS, from, body)?;
+                if said.content.len() != dispute.disputed.len() {
+                    return Err(Failure::blaming(*from, Offence::Malformed));
+                }
+                let seen = said.seen(ANSWERS);
+                heard.insert(*from, (said.content, seen));
+                self.stage = Stage::Relays(kept, dispute, heard);
+            }
+            Stage::RelaysHeard(kept, dispute, heard, mut awaited) => {
+                self.compare(ANSWERS, &heard, from, body)?;
+                awaited.remove(from);
+                self.stage = Stage::RelaysHeard(kept, dispute, heard, awaited);
+            }
+            Stage::Over => return Ok((Vec::new(), None)),
+        }
+        self.advance()
+    }
+
+    /// Takes note that `from` has sent what is no message of `round`, or of any. Ends it only if `from` is one that all need.
+    pub(crate) fn refuse(
+        &mut self,
+        from: &PartyId,
+        round: Option<u8>,
+        offence: Offence,
+    ) -> Result<Progress, Failure> {
+        let of = |expected: u8| round.is_none_or(|round| round == expected);
+        let deals = self.deals(from);
+        match &mut self.stage {
+            Stage::Dealings(held) if of(DEALINGS) && deals => {
+                // Nothing but a second, other dealing comes from one whose dealing is here.
+                let seen = held.get(from).and_then(|held| held.claim.seen);
+                if round.is_some() || !held.contains_key(from) {
+                    held.insert(*from, Held::faulty(seen, offence));
+                    return self.advance();
+                }
+            }
+            Stage::Answering(_, _, awaited, _) if of(ANSWERING) && awaited.contains(from) => {
+                awaited.remove(from);
+                return self.advance();
+            }
+            _ => {}
+        }
+        // What a dealer is good for has been settled, or will be: no more noise of its own changes it.
+        let settled = deals && matches!(round, Some(DEALINGS | ANSWERING));
+        if settled || !self.committee.contains(from) {
+            return Ok((Vec::new(), None));
+        }
+        Err(Failure::blaming(*from, offence))
+    }
+
+    /// Time is up: goes on without dealers, fails without holders.
+    pub(crate) fn expire(&mut self) -> Result<Progress, Failure> {
+        let awaited = self.awaited();
+        match &mut self.stage {
+            Stage::Dealings(held) => {
+                for party in awaited {
+                    held.insert(party, Held::faulty(None, Offence::Silent));
+                }
+                self.advance()
+            }
+            Stage::Answering(_, _, awaited, _) => {
+                awaited.clear();
+                self.advance()
+            }
+            _ if !self.committee.contains(&self.me) && mem::take(&mut self.patient) => {
+                Ok((Vec::new(), None))
+            }
+            _ => Err(Failure::silence(awaited)),
+        }
+    }
+
+    fn read_said<T: Encode + Decode>(
+        &self,
+        domain: Domain,
+        from: &PartyId,
+        body: &[u8],
+    ) -> Result<Said<T>, Failure> {
+        let said: Said<T> = decode_body(from, body)?;
+        if !said.seen(domain).is_signed_by(domain, &self.id, from) {
+            return Err(Failure::blaming(*from, Offence::FailedProof));
+        }
+        Ok(said)
+    }
+
+    /// Compares what `from` has heard with what we have.
+    fn compare<T>(
+        &self,
+        domain: Domain,
+        heard: &Hearing<T>,
+        from: &PartyId,
+        body: &[u8],
+    ) -> Result<(), Failure> {
+        let theirs: Vec<Seen> = decode_body(from, body)?;
+        if theirs.len() != heard.len() {
+            return Err(Failure::blaming(*from, Offence::Malformed));
+        }
+        for (seen, (author, (_, ours))) in theirs.iter().zip(heard) {
+            seen.compare(ours, domain, &self.id, from, author)
+                .map_err(|(guilty, offence)| Failure::blaming(guilty, offence))?;
+        }
+        Ok(())
+    }
+
+    /// What a dealing is worth to us.
+    fn read_dealing(&self, from: &PartyId, body: &[u8]) -> Held<G> {
+        let Ok(dealt) = decode_body::<Dealt<G::PointBytes>>(from, body) else {
+            return Held::faulty(None, Offence::Malformed);
+        };
+        let seen = dealt.dealing.seen(DEALING);
+        if !seen.is_signed_by(DEALING, &self.id, from) {
+            return Held::faulty(None, Offence::FailedProof);
+        }
+        if !dealt.is_signed_by(&self.id, from, &self.me) {
+            return Held::faulty(Some(seen), Offence::FailedProof);
+        }
+        match G::decode_scalar(&dealt.subshare).map(Zeroizing::new) {
+            Some(subshare) => self.hold(from, &dealt.dealing, subshare),
+            None => Held::faulty(Some(seen), Offence::Malformed),
+        }
+    }
+
+    /// A dealing whose signatures are good, with our subshare.
+    fn hold(
+        &self,
+        dealer: &PartyId,
+        dealing: &Dealing<G::PointBytes>,
+        subshare: Zeroizing<G::Scalar>,
+    ) -> Held<G> {
+        let seen = Some(dealing.seen(DEALING));
+        let commitments = match self.commitments(dealer, dealing) {
+            Ok(commitments) => commitments,
+            Err(offence) => return Held::faulty(seen, offence),
+        };
+        let fits = |index| commitments.fits(index, &subshare);
+        if !self.committee.index(&self.me).is_some_and(fits) {
+            return Held::faulty(seen, Offence::BadShare);
+        }
+        Held {
+            claim: Claim { seen, fault: None },
+            valid: Some((commitments, subshare)),
+        }
+    }
+
+    fn commitments(
+        &self,
+        dealer: &PartyId,
+        dealing: &Dealing<G::PointBytes>,
+    ) -> Result<Commitments<G>, Offence> {
+        let known = self.dealers.iter().find(|known| known.party == *dealer);
+        let known = known.ok_or(Offence::Unexpected)?;
+        let threshold = self.committee.threshold();
+        Commitments::new(&dealing.commitments, threshold, &known.constant)
+    }
+
+    /// Goes on if nobody is awaited any more.
+    fn advance(&mut self) -> Result<Progress, Failure> {
+        let mut outbound = Vec::new();
+        while self.awaited().is_empty() {
+            let (messages, ended) = self.end_round()?;
+            outbound.extend(messages);
+            if ended.is_some() {
+                return Ok((outbound, ended));
+            }
+        }
+        Ok((outbound, None))
+    }
+
+    fn end_round(&mut self) -> Result<Progress, Failure> {
+        match mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Dealings(held) => {
+                let claims = held.values().map(|held| held.claim).collect();
+                let said = Said::new(CLAIMS, &self.id, &self.account, claims);
+                let outbound = self.to_all(STATEMENTS, &said);
+                let seen = said.seen(CLAIMS);
+                let heard = [(self.me, (said.content, seen))].into();
+                self.stage = Stage::Statements(held, heard);
+                Ok((outbound, None))
+            }
+            Stage::Statements(kept, heard) => {
+                let seen: Vec<_> = heard.values().map(|(_, seen)| *seen).collect();
+                let outbound = if self.holds() {
+                    self.to_all(STATEMENTS_HEARD, &seen)
+                } else {
+                    Vec::new()
+                };
+                self.stage = Stage::StatementsHeard(kept, heard, self.other_holders());
+                Ok((outbound, None))
+            }
+            Stage::StatementsHeard(kept, heard, _) => self.settle(kept, &heard),
+            Stage::Answering(kept, dispute, _, mut answers) => {
+                let relayed = dispute.disputed.keys().map(|party| answers.remove(party));
+                let said = Said::new(ANSWERS, &self.id, &self.account, relayed.collect());
+                let outbound = self.to(&self.other_holders(), RELAYS, &said);
+                let seen = said.seen(ANSWERS);
+                let heard = [(self.me, (said.content, seen))].into();
+                self.stage = Stage::Relays(kept, dispute, heard);
+                Ok((outbound, None))
+            }
+            Stage::Relays(kept, dispute, heard) => {
+                let seen: Vec<_> = heard.values().map(|(_, seen)| *seen).collect();
+                let others = self.other_holders();
+                let outbound = self.to(&others, RELAYS_HEARD, &seen);
+                self.stage = Stage::RelaysHeard(kept, dispute, heard, others);
+                Ok((outbound, None))
+            }
+            Stage::RelaysHeard(kept, dispute, heard, _) => self.settle_dispute(kept, dispute, &heard),
+            Stage::Over => Err(Failure::unattributed("a redistribution that is over went on")),
+        }
+    }
+
+    /// All have heard the same claims: which dealers do they leave?
+    fn settle(&mut self, kept: Kept<G>, heard: &Hearing<Vec<Claim>>) -> Result<Progress, Failure> {
+        let dispute = self.judge(heard)?;
+        if dispute.good.len() >= self.needed {
+            return self.finish(kept, &dispute.good);
+        }
+        if dispute.good.len() + dispute.disputed.len() < self.needed {
+            return Err(too_few(dispute.guilty));
+        }
+        let mut outbound = Vec::new();
+        let mut answers = BTreeMap::new();
+        if let (Some(disputed), Some((polynomial, dealing))) =
+            (dispute.disputed.get(&self.me), &self.own)
+        {
+            let subshare = |accuser: &PartyId| {
+                let index = self.index(accuser)?;
+                Ok(*G::encode_scalar(&polynomial.evaluate(index)))
+            };
+            let subshares = disputed.accusers.iter().map(subshare);
+            let answer = Answer {
+                dealing: dealing.clone(),
+                subshares: subshares.collect::<Result<_, Failure>>()?,
+            };
+            outbound = self.to(&self.other_holders(), ANSWERING, &answer);
+            answers.insert(self.me, answer);
+        }
+        if !self.holds() {
+            return Ok((outbound, Some(Ended::Left)));
+        }
+        let mut awaited: BTreeSet<_> = dispute.disputed.keys().copied().collect();
+        awaited.remove(&self.me);
+        self.stage = Stage::Answering(kept, dispute, awaited, answers);
+        Ok((outbound, None))
+    }
+
+    /// Depends on nothing but what everyone has heard.
+    fn judge(&self, heard: &Hearing<Vec<Claim>>) -> Result<Dispute, Failure> {
+        let mut dispute = Dispute {
+            good: BTreeSet::new(),
+            disputed: BTreeMap::new(),
+            guilty: BTreeMap::new(),
+        };
+        for (position, Dealer { party, .. }) in self.dealers.iter().enumerate() {
+            let mut signed: Vec<Seen> = Vec::new();
+            let mut faults: BTreeMap<Fault, usize> = BTreeMap::new();
+            let mut accusers = Vec::new();
+            for (holder, (claims, _)) in heard {
+                let malformed = || Failure::blaming(*holder, Offence::Malformed);
+                let claim = claims.get(position).ok_or_else(malformed)?;
+                if let Some(fault) = claim.fault {
+                    *faults.entry(fault).or_default() += 1;
+                    accusers.push(*holder);
+                }
+                if let Some(seen) = claim.seen.filter(|seen| !signed.contains(seen)) {
+                    // Whoever shows a dealing that was never made has signed this lie.
+                    if !seen.is_signed_by(DEALING, &self.id, party) {
+                        return Err(Failure::blaming(*holder, Offence::FailedProof));
+                    }
+                    signed.push(seen);
+                }
+            }
+            let hash = signed.first().map(|seen| seen.hash);
+            if signed.iter().any(|seen| Some(seen.hash) != hash) {
+                dispute.guilty.insert(*party, Offence::Equivocation);
+                continue;
+            }
+            // What most complain of; the least of those that as many do.
+            let most = faults.iter().rev().max_by_key(|(_, count)| **count);
+            let Some((fault, _)) = most else {
+                dispute.good.insert(*party);
+                continue;
+            };
+            let offence = Offence::from(*fault);
+            let disputed = Disputed {
+                hash,
+                accusers,
+                offence,
+            };
+            dispute.disputed.insert(*party, disputed);
+        }
+        Ok(dispute)
+    }
+
+    /// The dealer's commitments, if it answers every complaint.
+    fn check_answer(
+        &self,
+        dispute: &Dispute,
+        dealer: &PartyId,
+        answer: &AnswerOf<G>,
+    ) -> Option<Commitments<G>> {
+        let disputed = dispute.disputed.get(dealer)?;
+        let seen = answer.dealing.seen(DEALING);
+        if disputed.hash.is_some_and(|hash| hash != seen.hash)
+            || !seen.is_signed_by(DEALING, &self.id, dealer)
+            || answer.subshares.len() != disputed.accusers.len()
+        {
+            return None;
+        }
+        let commitments = self.commitments(dealer, &answer.dealing).ok()?;
+        let fits = |(accuser, bytes): (&PartyId, &[u8; 32])| {
+            let index = self.committee.index(accuser)?;
+            let subshare = G::decode_scalar(bytes)?;
+            commitments.fits(index, &subshare).then_some(())
+        };
+        let pairs = disputed.accusers.iter().zip(&answer.subshares);
+        pairs.map(fits).collect::<Option<()>>().map(|()| commitments)
+    }
+
+    /// All have heard the same answers: a dealer counts if anybody got a valid one.
+    fn settle_dispute(
+        &mut self,
+        mut kept: Kept<G>,
+        mut dispute: Dispute,
+        heard: &Hearing<Vec<Option<AnswerOf<G>>>>,
+    ) -> Result<Progress, Failure> {
+        for (position, (dealer, disputed)) in dispute.disputed.iter().enumerate() {
+            let mut valid: Option<(&AnswerOf<G>, Commitments<G>)> = None;
+            let mut contradicted = false;
+            for (holder, (answers, _)) in heard {
+                let Some(answer) = answers.get(position).and_then(Option::as_ref) else {
+                    continue;
+                };
+                if let Some((known, _)) = &valid
+                    && known.dealing.commitments == answer.dealing.commitments
+                    && known.subshares == answer.subshares
+                {
+                    continue;
+                }
+                // No honest holder passes on what does not answer the complaints.
+                let Some(commitments) = self.check_answer(&dispute, dealer, answer) else {
+                    return Err(Failure::blaming(*holder, Offence::FailedProof));
+                };
+                contradicted |= valid.is_some();
+                valid.get_or_insert((answer, commitments));
+            }
+            match valid {
+                Some(_) if contradicted => {
+                    dispute.guilty.insert(*dealer, Offence::Equivocation);
+                }
+                None => {
+                    dispute.guilty.insert(*dealer, disputed.offence);
+                }
+                Some((answer, commitments)) => {
+                    let own = disputed.accusers.iter().position(|party| *party == self.me);
+                    let subshare = own.and_then(|position| answer.subshares.get(position));
+                    if let Some(subshare) = subshare.and_then(G::decode_scalar) {
+                        let subshare = Zeroizing::new(subshare);
+                        if let Some(held) = kept.get_mut(dealer) {
+                            held.valid = Some((commitments, subshare));
+                        }
+                    }
+                    dispute.good.insert(*dealer);
+                }
+            }
+        }
+        if dispute.good.len() < self.needed {
+            return Err(too_few(dispute.guilty));
+        }
+        self.finish(kept, &dispute.good)
+    }
+
+    /// Weighs and adds up the dealings of the first `t` of the good dealers.
+    fn finish(&mut self, mut kept: Kept<G>, good: &BTreeSet<PartyId>) -> Result<Progress, Failure> {
+        self.own = None;
+        if !self.holds() {
+            return Ok((Vec::new(), Some(Ended::Left)));
+        }
+        let wrong = |text| Failure::unattributed(text);
+        let counted: Vec<_> = self
+            .dealers
+            .iter()
+            .filter(|dealer| good.contains(&dealer.party))
+            .take(self.needed)
+            .collect();
+        let indices: Vec<_> = counted.iter().map(|dealer| dealer.index).collect();
+        let mut secret = Zeroizing::new(G::Scalar::from(0));
+        let mut weighted = Vec::with_capacity(counted.len());
+        for dealer in counted {
+            let weight = lagrange::<G>(dealer.index, &indices)
+                .ok_or_else(|| wrong("two dealers have one coordinate"))?;
+            let (commitments, subshare) = kept
+                .remove(&dealer.party)
+                .and_then(|held| held.valid)
+                .ok_or_else(|| wrong("a dealing that counts is not here"))?;
+            *secret = *secret + weight * *subshare;
+            weighted.push((weight, commitments));
+        }
+        let combined = Commitments::combine(&weighted);
+        if combined.constant() != self.root {
+            return Err(wrong("the old verification shares are not those of the root key"));
+        }
+        let verification_shares = (1..=self.committee.size())
+            .map(|index| G::key(&combined.evaluate(index)))
+            .collect::<Option<_>>()
+            .ok_or_else(|| wrong("a party's share is zero"))?;
+        Ok((
+            Vec::new(),
+            Some(Ended::Holds(Redistributed {
+                secret: G::encode_scalar(&secret),
+                verification_shares,
+            })),
+        ))
+    }
+}
+
+/// Those whose fault it is that there are fewer good dealers than needed.
+fn too_few(guilty: BTreeMap<PartyId, Offence>) -> Failure {
+    let blame: Vec<_> = guilty
+        .into_iter()
+        .map(|(party, offence)| Blame { party, offence })
+        .collect();
+    let each = blame.iter().map(|it| format!("{} {}", it.party, it.offence));
+    let reason = ["too few dealers are left".to_owned()]
+        .into_iter()
+        .chain(each)
+        .collect::<Vec<_>>()
+        .join("; ");
+    Failure { blame, reason }
+}
+
+#[cfg(test)]
+#[path = "agreement_tests.rs"]
+mod tests;
