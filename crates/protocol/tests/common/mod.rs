@@ -4,17 +4,21 @@
 //! the library keeps to itself, so that a test can play a cheater who speaks the protocol.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+    sync::OnceLock,
+};
 
 use codec::{Decode, DecodeAll, Encode};
 use ed25519_dalek::SigningKey;
 use entropy_protocol::{
-    Blame, Ceremony, Failure, KeyShare, KeygenContext, Offence, SigningContext, Step, Subject,
-    keygen, sign,
+    Blame, Ceremony, Failure, KeyShare, KeygenContext, Offence, ReshareContext, SigningContext, Step,
+    Subject, keygen, reshare, sign,
 };
 use entropy_shared::{
-    Committee, DerivationPath, Digest, Genesis, KeyId, PartyId, RequestId, Scheme, Signature,
-    TaprootTweak, derivation,
+    Committee, DerivationPath, Digest, Genesis, KeyId, PartyId, PublicPackage, RequestId, Scheme,
+    Signature, TaprootTweak, derivation,
 };
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha20Rng;
@@ -274,6 +278,64 @@ pub(crate) fn accounts(n: u16) -> BTreeMap<PartyId, SigningKey> {
     (0..n).map(account).collect()
 }
 
+/// The key of any server that a test knows.
+pub(crate) fn account(party: &PartyId) -> &'static SigningKey {
+    static ACCOUNTS: OnceLock<BTreeMap<PartyId, SigningKey>> = OnceLock::new();
+    &ACCOUNTS.get_or_init(|| accounts(64))[party]
+}
+
+/// The servers with these numbers, in ascending order of their ids.
+pub(crate) fn servers(numbers: Range<u16>) -> Vec<PartyId> {
+    let before: BTreeSet<_> = accounts(numbers.start).into_keys().collect();
+    let all = accounts(numbers.end).into_keys();
+    all.filter(|party| !before.contains(party)).collect()
+}
+
+/// A re-dealing by `dealers` to a new committee, in the epoch after.
+pub(crate) fn reshare_context(
+    from: &PublicPackage,
+    dealers: &[PartyId],
+    holders: &[PartyId],
+    threshold: u16,
+) -> ReshareContext {
+    ReshareContext {
+        genesis: from.genesis,
+        scheme: from.scheme,
+        epoch: from.epoch + 1,
+        attempt: 1,
+        from: from.clone(),
+        dealers: dealers.to_vec(),
+        committee: Committee::new(holders.iter().copied(), threshold).expect("a committee"),
+    }
+}
+
+/// Everyone's side of a re-dealing.
+pub(crate) fn reshares(
+    context: &ReshareContext,
+    old: &BTreeMap<PartyId, KeyShare>,
+) -> Vec<(PartyId, Running<Option<KeyShare>>)> {
+    let side = |party: PartyId| {
+        let share = context.dealers.contains(&party).then(|| &old[&party]);
+        let ceremony = reshare(context, party, account(&party), share).expect("a ceremony");
+        (party, ceremony)
+    };
+    context.parties().into_iter().map(side).collect()
+}
+
+/// The new holders' shares; everyone must have ended well, leavers with nothing.
+pub(crate) fn new_shares(
+    context: &ReshareContext,
+    run: Run<Option<KeyShare>>,
+) -> BTreeMap<PartyId, KeyShare> {
+    let outputs = run.outputs().into_iter();
+    outputs
+        .filter_map(|(party, share)| {
+            assert_eq!(share.is_some(), context.committee.contains(&party), "{party}");
+            share.map(|share| (party, share))
+        })
+        .collect()
+}
+
 /// A key generation, `t` of `n`.
 pub(crate) fn keygen_context(scheme: Scheme, t: u16, n: u16) -> KeygenContext {
     let committee = Committee::new(accounts(n).into_keys(), t).expect("a committee");
@@ -337,11 +399,10 @@ pub(crate) fn signs(
     context: &SigningContext,
     shares: &BTreeMap<PartyId, KeyShare>,
 ) -> Vec<(PartyId, Running<Signature>)> {
-    let accounts = accounts(shares.len() as u16);
     let side = |party: PartyId| {
         (
             party,
-            sign(context, &shares[&party], &accounts[&party]).expect("a ceremony"),
+            sign(context, &shares[&party], account(&party)).expect("a ceremony"),
         )
     };
     context.signer_ids().into_iter().map(side).collect()
