@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use codec::Encode;
 use entropy_shared::{
-    CeremonyId, Committee, DerivationError, DerivationPath, Digest, Epoch, Genesis, KeyId, PartyId,
-    PublicPackage,
-    Hasher, RequestId, Scheme, TaprootTweak, VerifyingKey, derivation, digest::request_digest, tagged_hash,
+    CeremonyId, Committee, DerivationError, DerivationPath, Digest, Epoch, Genesis, Hasher, KeyId,
+    PartyId, PublicPackage, RequestId, Scheme, TaprootTweak, VerifyingKey, derivation,
+    digest::request_digest, tagged_hash,
 };
 
 use crate::share::KeyShare;

@@ -369,7 +369,11 @@ mod tests {
         let late = guard.receive(&PEERS[1], &message(1, 9), &mut rng);
         assert!(late.outcome.is_none(), "who was slow is not to blame");
         let step = guard.receive(&PEERS[1], &message(2, 4), &mut rng);
-        assert_eq!(step.outcome, Some(Ok(vec![1, 3, 4])), "what came early counts");
+        assert_eq!(
+            step.outcome,
+            Some(Ok(vec![1, 3, 4])),
+            "what came early counts"
+        );
     }
 
     #[test]

@@ -17,8 +17,8 @@ use rand_core::CryptoRngCore;
 use zeroize::Zeroizing;
 
 use crate::{
-    cggmp,
     ceremony::{Failure, Offence},
+    cggmp,
     context::{ReshareContext, SetupError},
     frost,
     group::{Group, Secp256k1},
@@ -111,7 +111,9 @@ impl<G: Group> Reshare<G> {
         };
         let redistribution = Redistribution::new(&roles, account).ok_or(SetupError::OtherShare)?;
         let secret = old
-            .map(|old| G::decode_secret(old.secret_scalar().as_slice()).ok_or(SetupError::OtherShare))
+            .map(|old| {
+                G::decode_secret(old.secret_scalar().as_slice()).ok_or(SetupError::OtherShare)
+            })
             .transpose()?;
         let holders = context.committee.parties().iter();
         Ok(Self {
@@ -300,8 +302,9 @@ impl<G: Group> Rounds for Reshare<G> {
                 .refuse(from, round, offence)
                 .and_then(|progress| self.follow(redistribution, progress, rng)),
             // What was dealt has been settled, and of leavers nothing more is needed.
-            phase if round.is_some_and(|round| round < FIRST_OF_ENDING)
-                || !self.others.contains(from) =>
+            phase
+                if round.is_some_and(|round| round < FIRST_OF_ENDING)
+                    || !self.others.contains(from) =>
             {
                 self.phase = phase;
                 Ok((Vec::new(), None))

@@ -38,7 +38,12 @@ impl<const FIRST: u8> Auxiliary<FIRST> {
         rng: &mut dyn CryptoRngCore,
     ) -> Result<(Self, Vec<RoundMessage>), Failure> {
         let me = PartyId(account.verifying_key().to_bytes());
-        let nodes = others.iter().chain([&me]).copied().map(Node::from).collect();
+        let nodes = others
+            .iter()
+            .chain([&me])
+            .copied()
+            .map(Node::from)
+            .collect();
         let entry = AuxGen::<Production, Node>::new(nodes)
             .map_err(|_| Failure::unattributed("the library refused the parties"))?;
         let setting = Setting {

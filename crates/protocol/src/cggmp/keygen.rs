@@ -14,7 +14,9 @@ use synedrion::{KeyInit, KeyInitProtocol};
 use zeroize::Zeroizing;
 
 use super::{
-    Production, auxiliary::{self, Auxiliary, Material}, compress, decompress,
+    Production,
+    auxiliary::{self, Auxiliary, Material},
+    compress, decompress,
     secret::Additive,
     session::{Progress, Session, Setting},
     wire::{Contribution, Node, decode_canonical, is_whole},
@@ -240,7 +242,8 @@ impl Keygen {
         let root_key = compress(&constants.values().sum())
             .map(VerifyingKey::Secp256k1)
             .ok_or_else(unexpected)?;
-        let polynomial = Polynomial::<Secp256k1>::new(&secret, self.context.committee.threshold(), rng);
+        let polynomial =
+            Polynomial::<Secp256k1>::new(&secret, self.context.committee.threshold(), rng);
         let points = polynomial.commit().ok_or_else(unexpected)?;
         let dealing = Dealing::new(DEALINGS, &self.id, &self.account, points);
         let outbound = self.to_all(DEALING, &dealing);
@@ -383,8 +386,7 @@ impl Keygen {
             share: subshares.sum,
             verification_shares,
         };
-        let (session, outbound) =
-            Auxiliary::start(self.id, &self.account, &self.others, rng)?;
+        let (session, outbound) = Auxiliary::start(self.id, &self.account, &self.others, rng)?;
         self.phase = Phase::Auxiliary(session, threshold);
         Ok((outbound, None))
     }

@@ -112,7 +112,8 @@ impl<C: Suite> Keygen<C> {
             self.context.committee.size(),
             self.context.committee.threshold(),
         );
-        let (secret, own) = dkg::part1(self.own, n, t, &mut rng).map_err(|error| self.refused(error))?;
+        let (secret, own) =
+            dkg::part1(self.own, n, t, &mut rng).map_err(|error| self.refused(error))?;
         let body = own.serialize().map_err(|error| self.refused(error))?;
         let peers = self.peer_ids();
         let gather = Gather::from_each(&peers);
@@ -284,7 +285,11 @@ impl<C: Suite> Keygen<C> {
     }
 
     /// Checks that the secret is the one of this party's share in the public package.
-    fn share(&self, key: &KeyPackage<C>, public: &PublicKeyPackage<C>) -> Result<KeyShare, Failure> {
+    fn share(
+        &self,
+        key: &KeyPackage<C>,
+        public: &PublicKeyPackage<C>,
+    ) -> Result<KeyShare, Failure> {
         let bytes = |bytes: Vec<u8>| -> Result<VerifyingKey, Error<C>> {
             DecodeAll::decode_all(&mut &bytes[..])
                 .map(C::Curve::to_key)

@@ -55,7 +55,13 @@ enum Stage<C: Ciphersuite> {
     /// A signer, in round 2.
     Package(Box<SigningNonces<C>>),
     /// The leader, in round 3: with its own share.
-    Shares(Box<(SigningPackage<C>, SignatureShare<C>, Gather<SignatureShare<C>>)>),
+    Shares(
+        Box<(
+            SigningPackage<C>,
+            SignatureShare<C>,
+            Gather<SignatureShare<C>>,
+        )>,
+    ),
     /// A signer, in round 4.
     Signature,
 }
@@ -216,7 +222,11 @@ impl<C: Suite> Sign<C> {
 
     fn on_share(
         &mut self,
-        (package, own, mut gather): (SigningPackage<C>, SignatureShare<C>, Gather<SignatureShare<C>>),
+        (package, own, mut gather): (
+            SigningPackage<C>,
+            SignatureShare<C>,
+            Gather<SignatureShare<C>>,
+        ),
         from: &PartyId,
         body: &[u8],
     ) -> Result<RoundStep<Signature>, Failure> {

@@ -10,7 +10,8 @@
 //!
 //! A faulty or silent dealer costs nothing while `t` good ones remain, and is blamed only if its fault is why there are too
 //! few. All that decides is heard by everyone in the same words, so that all come to the same dealers and the same blame.
-//! A new holder that is silent ends it: a share cannot be given to who is not there.
+//! A new holder that is silent ends it: a share cannot be given to who is not there. As a dealer may be silent to some
+//! only, who has all that it needs waits for the others' words twice as long, in rounds 2 and 5.
 //!
 //! A subshare that is disputed becomes known to all new holders. An honest dealer and an honest holder are in dispute only
 //! if the network between them failed for a whole round; then `t' - 1` dishonest holders learn that dealer's old share.
@@ -105,8 +106,8 @@ pub(crate) struct Redistribution<G: Group> {
     root: G::Point,
     /// This party's dealing, if it deals.
     own: Option<(Polynomial<G>, Dealing<G::PointBytes>)>,
-    /// Leavers wait once more at first, as the holders wait for dealers meanwhile.
-    patient: bool,
+    /// The last round that was given time twice.
+    waited: u8,
     stage: Stage<G>,
 }
 
@@ -115,9 +116,19 @@ enum Stage<G: Group> {
     Dealings(BTreeMap<PartyId, Held<G>>),
     Statements(Kept<G>, Hearing<Vec<Claim>>),
     StatementsHeard(Kept<G>, Hearing<Vec<Claim>>, BTreeSet<PartyId>),
-    Answering(Kept<G>, Dispute, BTreeSet<PartyId>, BTreeMap<PartyId, AnswerOf<G>>),
+    Answering(
+        Kept<G>,
+        Dispute,
+        BTreeSet<PartyId>,
+        BTreeMap<PartyId, AnswerOf<G>>,
+    ),
     Relays(Kept<G>, Dispute, Hearing<Vec<Option<AnswerOf<G>>>>),
-    RelaysHeard(Kept<G>, Dispute, Hearing<Vec<Option<AnswerOf<G>>>>, BTreeSet<PartyId>),
+    RelaysHeard(
+        Kept<G>,
+        Dispute,
+        Hearing<Vec<Option<AnswerOf<G>>>>,
+        BTreeSet<PartyId>,
+    ),
     /// Between stages, and after the end.
     Over,
 }
@@ -183,7 +194,7 @@ impl<G: Group> Redistribution<G> {
             needed: usize::from(from.committee.threshold()),
             root: G::point(&from.root_key)?,
             own: None,
-            patient: true,
+            waited: 0,
             stage: Stage::Over,
         })
     }
@@ -198,10 +209,18 @@ impl<G: Group> Redistribution<G> {
 
     fn other_holders(&self) -> BTreeSet<PartyId> {
         let parties = self.committee.parties().iter();
-        parties.filter(|party| **party != self.me).copied().collect()
+        parties
+            .filter(|party| **party != self.me)
+            .copied()
+            .collect()
     }
 
-    fn to(&self, recipients: &BTreeSet<PartyId>, round: u8, body: &impl Encode) -> Vec<RoundMessage> {
+    fn to(
+        &self,
+        recipients: &BTreeSet<PartyId>,
+        round: u8,
+        body: &impl Encode,
+    ) -> Vec<RoundMessage> {
         let body = body.encode();
         let message = |to: &PartyId| RoundMessage {
             to: *to,
@@ -376,7 +395,7 @@ impl<G: Group> Redistribution<G> {
 
     /// Time is up: goes on without dealers, fails without holders.
     pub(crate) fn expire(&mut self) -> Result<Progress, Failure> {
-        let awaited = self.awaited();
+        let (round, awaited) = (self.round(), self.awaited());
         match &mut self.stage {
             Stage::Dealings(held) => {
                 for party in awaited {
@@ -388,7 +407,9 @@ impl<G: Group> Redistribution<G> {
                 awaited.clear();
                 self.advance()
             }
-            _ if !self.committee.contains(&self.me) && mem::take(&mut self.patient) => {
+            // Others may only now have given up a dealer whose message came here long ago: they are not late yet.
+            Stage::Statements(..) | Stage::Relays(..) if self.waited < round => {
+                self.waited = round;
                 Ok((Vec::new(), None))
             }
             _ => Err(Failure::silence(awaited)),
@@ -529,8 +550,12 @@ impl<G: Group> Redistribution<G> {
                 self.stage = Stage::RelaysHeard(kept, dispute, heard, others);
                 Ok((outbound, None))
             }
-            Stage::RelaysHeard(kept, dispute, heard, _) => self.settle_dispute(kept, dispute, &heard),
-            Stage::Over => Err(Failure::unattributed("a redistribution that is over went on")),
+            Stage::RelaysHeard(kept, dispute, heard, _) => {
+                self.settle_dispute(kept, dispute, &heard)
+            }
+            Stage::Over => Err(Failure::unattributed(
+                "a redistribution that is over went on",
+            )),
         }
     }
 
@@ -639,7 +664,10 @@ impl<G: Group> Redistribution<G> {
             commitments.fits(index, &subshare).then_some(())
         };
         let pairs = disputed.accusers.iter().zip(&answer.subshares);
-        pairs.map(fits).collect::<Option<()>>().map(|()| commitments)
+        pairs
+            .map(fits)
+            .collect::<Option<()>>()
+            .map(|()| commitments)
     }
 
     /// All have heard the same answers: a dealer counts if anybody got a valid one.
@@ -723,7 +751,9 @@ impl<G: Group> Redistribution<G> {
         }
         let combined = Commitments::combine(&weighted);
         if combined.constant() != self.root {
-            return Err(wrong("the old verification shares are not those of the root key"));
+            return Err(wrong(
+                "the old verification shares are not those of the root key",
+            ));
         }
         let verification_shares = (1..=self.committee.size())
             .map(|index| G::key(&combined.evaluate(index)))
@@ -745,7 +775,9 @@ fn too_few(guilty: BTreeMap<PartyId, Offence>) -> Failure {
         .into_iter()
         .map(|(party, offence)| Blame { party, offence })
         .collect();
-    let each = blame.iter().map(|it| format!("{} {}", it.party, it.offence));
+    let each = blame
+        .iter()
+        .map(|it| format!("{} {}", it.party, it.offence));
     let reason = ["too few dealers are left".to_owned()]
         .into_iter()
         .chain(each)

@@ -112,7 +112,11 @@ fn run<G: Group>(
         let mut over = false;
         for (from, message) in mem::take(&mut queue) {
             let side = sides.get_mut(&message.to).unwrap();
-            over = settle(message.to, side.receive(&from, &message.payload, rng), &mut queue);
+            over = settle(
+                message.to,
+                side.receive(&from, &message.payload, rng),
+                &mut queue,
+            );
         }
         if queue.is_empty() && !over {
             for (party, side) in &mut sides {
@@ -134,7 +138,12 @@ fn old<G: Group>(t: u16, n: usize) -> (G::Scalar, BTreeMap<PartyId, G::Scalar>, 
     let shares: BTreeMap<_, _> = committee
         .parties()
         .iter()
-        .map(|party| (*party, *polynomial.evaluate(committee.index(party).unwrap())))
+        .map(|party| {
+            (
+                *party,
+                *polynomial.evaluate(committee.index(party).unwrap()),
+            )
+        })
         .collect();
     let key = |scalar: &G::Scalar| G::key(&G::generate(scalar)).unwrap();
     let public = PublicPackage {
@@ -182,9 +191,17 @@ fn new_holders_have_the_same_secret<G: Group>(silent: Option<usize>) {
                 sum + lagrange::<G>(*index, indices).unwrap() * held[index]
             })
         };
-        let last: Vec<_> = held.keys().rev().take(usize::from(threshold)).copied().collect();
+        let last: Vec<_> = held
+            .keys()
+            .rev()
+            .take(usize::from(threshold))
+            .copied()
+            .collect();
         assert!(interpolate(&last) == secret);
-        assert!(interpolate(&last[1..]) != secret, "fewer than the new threshold");
+        assert!(
+            interpolate(&last[1..]) != secret,
+            "fewer than the new threshold"
+        );
     }
 }
 
@@ -228,6 +245,9 @@ fn an_inconsistent_old_package_ends_it() {
     let outcomes = run::<P256>(&from, &shares, committee.parties(), &committee, None);
     for outcome in outcomes.into_values() {
         let failure = outcome.err().unwrap();
-        assert!(failure.blame.is_empty() && failure.reason.contains("root key"), "{failure}");
+        assert!(
+            failure.blame.is_empty() && failure.reason.contains("root key"),
+            "{failure}"
+        );
     }
 }

@@ -11,6 +11,8 @@ mod messages;
 mod sharing;
 mod signed;
 
-pub(crate) use agreement::{DEALINGS as FIRST, Ended, Progress, ROUNDS, Redistributed, Redistribution, Roles};
+pub(crate) use agreement::{
+    DEALINGS as FIRST, Ended, Progress, ROUNDS, Redistributed, Redistribution, Roles,
+};
 pub(crate) use sharing::{Commitments, Polynomial, lagrange};
 pub(crate) use signed::{Dealing, Domain, Seen};

@@ -156,9 +156,8 @@ mod tests {
         let rng = &mut ChaCha20Rng::seed_from_u64(seed);
         let additive: Vec<_> = (0..n).map(|_| G::random(rng)).collect();
         let (polynomials, commitments) = deal::<G>(&additive, t, rng);
-        let share = |index: u16| {
-            scalars::<G>(polynomials.iter().map(|dealer| *dealer.evaluate(index)))
-        };
+        let share =
+            |index: u16| scalars::<G>(polynomials.iter().map(|dealer| *dealer.evaluate(index)));
         let one = G::Scalar::from(1);
         for index in 1..=n {
             for (polynomial, commitments) in polynomials.iter().zip(&commitments) {
@@ -174,7 +173,10 @@ mod tests {
         let signers: Vec<_> = (0..t).map(|step| (start as u16 + step) % n + 1).collect();
         let secret = scalars::<G>(additive.iter().copied());
         assert!(interpolate::<G>(&signers, share) == secret);
-        assert!(interpolate::<G>(&signers[1..], share) != secret, "fewer than t");
+        assert!(
+            interpolate::<G>(&signers[1..], share) != secret,
+            "fewer than t"
+        );
     }
 
     /// From any t of n shares to t' of n', and on.
@@ -186,16 +188,28 @@ mod tests {
         let mut shares: Vec<_> = (1..=n).map(|index| *first.evaluate(index)).collect();
         for (next_t, next_n) in &sizes[1..] {
             let dealers: Vec<u16> = (n - t + 1..=n).collect();
-            let held: Vec<_> = dealers.iter().map(|index| shares[usize::from(*index) - 1]).collect();
+            let held: Vec<_> = dealers
+                .iter()
+                .map(|index| shares[usize::from(*index) - 1])
+                .collect();
             let (polynomials, commitments) = deal::<G>(&held, *next_t, rng);
-            let weights: Vec<_> = dealers.iter().map(|index| lagrange::<G>(*index, &dealers).unwrap()).collect();
+            let weights: Vec<_> = dealers
+                .iter()
+                .map(|index| lagrange::<G>(*index, &dealers).unwrap())
+                .collect();
             let new: Vec<_> = (1..=*next_n)
                 .map(|index| {
                     let share = scalars::<G>(
-                        polynomials.iter().zip(&weights).map(|(dealer, weight)| *dealer.evaluate(index) * *weight),
+                        polynomials
+                            .iter()
+                            .zip(&weights)
+                            .map(|(dealer, weight)| *dealer.evaluate(index) * *weight),
                     );
                     let public = sum::<G>(
-                        commitments.iter().zip(&weights).map(|(dealer, weight)| dealer.evaluate(index) * *weight),
+                        commitments
+                            .iter()
+                            .zip(&weights)
+                            .map(|(dealer, weight)| dealer.evaluate(index) * *weight),
                     );
                     assert!(G::generate(&share) == public);
                     share
@@ -206,7 +220,10 @@ mod tests {
                 mixed[0] = shares[0];
                 let indices: Vec<_> = (1..=t).collect();
                 let of = |index: u16| mixed[usize::from(index) - 1];
-                assert!(interpolate::<G>(&indices, of) != secret, "old and new do not combine");
+                assert!(
+                    interpolate::<G>(&indices, of) != secret,
+                    "old and new do not combine"
+                );
             }
             (t, n, shares) = (*next_t, *next_n, new);
             let indices: Vec<_> = (n - t + 1..=n).collect();
@@ -246,20 +263,32 @@ mod tests {
         let secret = G::Scalar::from(7);
         let constant = G::generate(&secret);
         let commit = |coefficients, rng: &mut ChaCha20Rng| {
-            Polynomial::<G>::new(&secret, coefficients, rng).commit().unwrap()
+            Polynomial::<G>::new(&secret, coefficients, rng)
+                .commit()
+                .unwrap()
         };
-        for (coefficients, verdict) in [(2, Some(Offence::Malformed)), (3, None), (4, Some(Offence::Malformed))] {
+        for (coefficients, verdict) in [
+            (2, Some(Offence::Malformed)),
+            (3, None),
+            (4, Some(Offence::Malformed)),
+        ] {
             let points = commit(coefficients, rng);
             let got = Commitments::<G>::new(&points, 3, &constant).err();
             assert_eq!(got, verdict, "{coefficients} coefficients");
         }
         // The length must not be taken modulo anything.
         let points = vec![commit(2, rng)[0]; 65_536 + 3];
-        assert_eq!(Commitments::<G>::new(&points, 3, &constant).err(), Some(Offence::Malformed));
+        assert_eq!(
+            Commitments::<G>::new(&points, 3, &constant).err(),
+            Some(Offence::Malformed)
+        );
         // The constant is what the dealer is known to hold.
         let points = commit(3, rng);
         let other = G::generate(&G::Scalar::from(8));
-        assert_eq!(Commitments::<G>::new(&points, 3, &other).err(), Some(Offence::BadShare));
+        assert_eq!(
+            Commitments::<G>::new(&points, 3, &other).err(),
+            Some(Offence::BadShare)
+        );
     }
 
     #[test]
@@ -274,7 +303,9 @@ mod tests {
         let rng = &mut ChaCha20Rng::seed_from_u64(3);
         let secret = 7u64.into();
         let constant = Secp256k1::generate(&secret);
-        let good = Polynomial::<Secp256k1>::new(&secret, 2, rng).commit().unwrap();
+        let good = Polynomial::<Secp256k1>::new(&secret, 2, rng)
+            .commit()
+            .unwrap();
         for bad in [[0; 33], [0xff; 33], {
             let mut point = good[1];
             point[0] = 4;

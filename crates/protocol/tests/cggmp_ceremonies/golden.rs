@@ -26,7 +26,7 @@ use self::{
 use crate::{
     common::{Network, Packet, Running, accounts, keygen_context, keygens, signs},
     forge::{Message, Part, forge, message},
-    primes::primed,
+    primes::{OF_KEYGEN, primed},
     sign,
 };
 
@@ -391,7 +391,10 @@ fn both_refuse<T>(
 }
 
 fn pair_keygens() -> Vec<(PartyId, Running<KeyShare>)> {
-    primed(keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 2)))
+    primed(
+        OF_KEYGEN,
+        keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 2)),
+    )
 }
 
 /// In these rounds, to start again costs nothing: all that can be damaged is.

@@ -10,7 +10,7 @@ use entropy_shared::{Digest, PartyId, Scheme, tagged_hash};
 use crate::{
     common::{Network, Packet, accounts, keygen_context, keygens},
     forge::{Echoes, forge},
-    primes::primed,
+    primes::{OF_KEYGEN, primed},
 };
 
 // The rounds: key init and its echoes, dealing, what was seen of it, subshares, auxiliary material, agreement.
@@ -471,7 +471,10 @@ fn a_modulus_that_makes_the_library_panic_is_blamed_on_its_sender() {
             message.normal.payload.as_mut().unwrap()[2] &= 0xfe
         })
     });
-    let run = network.run(primed(keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 2))));
+    let run = network.run(primed(
+        OF_KEYGEN,
+        keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 2)),
+    ));
     run.assert_blames(&honest, cheater, Offence::Panic);
 }
 
@@ -488,7 +491,10 @@ fn another_public_package_is_blamed_and_so_is_a_late_silence() {
                 _ => vec![packet],
             },
         );
-    let run = network.run(primed(keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 2))));
+    let run = network.run(primed(
+        OF_KEYGEN,
+        keygens(&keygen_context(Scheme::EcdsaCggmp24, 2, 2)),
+    ));
     run.assert_blames(&honest, cheater, Offence::Unexpected);
     assert_eq!(
         run.failure(&cheater).blame,

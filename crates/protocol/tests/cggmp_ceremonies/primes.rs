@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, ops::RangeInclusive};
 
 use codec::DecodeAll;
-use entropy_protocol::{Ceremony, KeyShare, Step};
+use entropy_protocol::{Ceremony, Step};
 use entropy_shared::PartyId;
 use rand_core::{CryptoRng, CryptoRngCore, Error, RngCore};
 
@@ -13,15 +13,18 @@ use crate::common::{Frame, Running};
 const PRIMES: &str = include_str!("primes.txt");
 const OF_EACH: usize = 4;
 
-/// In these rounds nothing random is needed before the search for primes begins, which is at the end of the last.
-const BEFORE_THE_SEARCH: RangeInclusive<u8> = 6..=8;
+/// In these rounds of a key generation nothing random is needed before the search for primes begins, which is at the end of the last.
+pub(crate) const OF_KEYGEN: RangeInclusive<u8> = 6..=8;
+/// The same of a re-dealing.
+pub(crate) const OF_RESHARE: RangeInclusive<u8> = 1..=6;
 
 /// A party whose random numbers begin the search for a prime at a prime.
 ///
 /// Where a search begins, the library asks for its bytes eight at a time. Were that to change, the parties would search:
 /// a test would be slow, not wrong.
-struct Primed {
-    inner: Running<KeyShare>,
+struct Primed<T> {
+    inner: Running<T>,
+    before: RangeInclusive<u8>,
     words: VecDeque<[u8; 8]>,
 }
 
@@ -31,9 +34,10 @@ struct Planted<'a> {
 }
 
 /// The same parties, with primes for two of them at most.
-pub(crate) fn primed(
-    parties: Vec<(PartyId, Running<KeyShare>)>,
-) -> Vec<(PartyId, Running<KeyShare>)> {
+pub(crate) fn primed<T: 'static>(
+    before: RangeInclusive<u8>,
+    parties: Vec<(PartyId, Running<T>)>,
+) -> Vec<(PartyId, Running<T>)> {
     let primes: Vec<_> = PRIMES
         .lines()
         .map(|line| hex::decode(line).unwrap())
@@ -49,26 +53,27 @@ pub(crate) fn primed(
                 .flat_map(|prime| prime.rchunks_exact(8))
                 .map(|word| word.try_into().unwrap())
                 .collect();
-            (party, Box::new(Primed { inner, words }) as Running<_>)
+            let before = before.clone();
+            let primed = Primed {
+                inner,
+                before,
+                words,
+            };
+            (party, Box::new(primed) as Running<_>)
         })
         .collect()
 }
 
-impl Ceremony for Primed {
-    type Output = KeyShare;
+impl<T> Ceremony for Primed<T> {
+    type Output = T;
 
-    fn start(&mut self, rng: &mut dyn CryptoRngCore) -> Step<KeyShare> {
+    fn start(&mut self, rng: &mut dyn CryptoRngCore) -> Step<T> {
         self.inner.start(rng)
     }
 
-    fn receive(
-        &mut self,
-        from: &PartyId,
-        payload: &[u8],
-        rng: &mut dyn CryptoRngCore,
-    ) -> Step<KeyShare> {
+    fn receive(&mut self, from: &PartyId, payload: &[u8], rng: &mut dyn CryptoRngCore) -> Step<T> {
         let frame = Frame::decode_all(&mut &*payload);
-        if !frame.is_ok_and(|frame| BEFORE_THE_SEARCH.contains(&frame.round)) {
+        if !frame.is_ok_and(|frame| self.before.contains(&frame.round)) {
             return self.inner.receive(from, payload, rng);
         }
         let words = &mut self.words;
@@ -76,7 +81,7 @@ impl Ceremony for Primed {
             .receive(from, payload, &mut Planted { rng, words })
     }
 
-    fn expire(&mut self, rng: &mut dyn CryptoRngCore) -> Step<KeyShare> {
+    fn expire(&mut self, rng: &mut dyn CryptoRngCore) -> Step<T> {
         self.inner.expire(rng)
     }
 }

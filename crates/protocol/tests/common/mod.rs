@@ -13,8 +13,8 @@ use std::{
 use codec::{Decode, DecodeAll, Encode};
 use ed25519_dalek::SigningKey;
 use entropy_protocol::{
-    Blame, Ceremony, Failure, KeyShare, KeygenContext, Offence, ReshareContext, SigningContext, Step,
-    Subject, keygen, reshare, sign,
+    Blame, Ceremony, Failure, KeyShare, KeygenContext, Offence, ReshareContext, SigningContext,
+    Step, Subject, keygen, reshare, sign,
 };
 use entropy_shared::{
     Committee, DerivationPath, Digest, Genesis, KeyId, PartyId, PublicPackage, RequestId, Scheme,
@@ -330,7 +330,11 @@ pub(crate) fn new_shares(
     let outputs = run.outputs().into_iter();
     outputs
         .filter_map(|(party, share)| {
-            assert_eq!(share.is_some(), context.committee.contains(&party), "{party}");
+            assert_eq!(
+                share.is_some(),
+                context.committee.contains(&party),
+                "{party}"
+            );
             share.map(|share| (party, share))
         })
         .collect()

@@ -54,8 +54,7 @@ pub(crate) struct Relay {
     pub(crate) signature: [u8; 64],
 }
 
-/// The numbers of faults in claims.
-pub(crate) const SILENT: u8 = 0;
+/// The number of a fault in claims.
 pub(crate) const BAD_SHARE: u8 = 5;
 
 pub(crate) fn read<T: Decode>(packet: &Packet) -> T {
@@ -82,20 +81,24 @@ impl Dealt {
         let hash = commitments_hash(&self.commitments);
         self.signature = say(context, dealer, "entropy/reshare/dealing/v1", hash);
         let subshare = tagged_hash("entropy/reshare/subshare/v1", &(to, hash, self.subshare));
-        self.subshare_signature =
-            say(context, dealer, "entropy/reshare/dealt-subshare/v1", subshare);
+        self.subshare_signature = say(
+            context,
+            dealer,
+            "entropy/reshare/dealt-subshare/v1",
+            subshare,
+        );
         self
-    }
-
-    pub(crate) fn seen(&self) -> Seen {
-        Seen {
-            hash: commitments_hash(&self.commitments),
-            signature: self.signature,
-        }
     }
 }
 
 impl Statement {
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            hash: tagged_hash("entropy/reshare/claims/v1", &self.claims),
+            signature: self.signature,
+        }
+    }
+
     pub(crate) fn signed(mut self, context: &ReshareContext, holder: &PartyId) -> Self {
         let hash = tagged_hash("entropy/reshare/claims/v1", &self.claims);
         self.signature = say(context, holder, "entropy/reshare/statement/v1", hash);
@@ -104,6 +107,13 @@ impl Statement {
 }
 
 impl Relay {
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            hash: tagged_hash("entropy/reshare/answers/v1", &self.answers),
+            signature: self.signature,
+        }
+    }
+
     pub(crate) fn signed(mut self, context: &ReshareContext, holder: &PartyId) -> Self {
         let hash = tagged_hash("entropy/reshare/answers/v1", &self.answers);
         self.signature = say(context, holder, "entropy/reshare/relay/v1", hash);

@@ -7,9 +7,7 @@ use std::{
 
 use codec::Encode;
 use entropy_protocol::{KeyShare, Offence, ReshareContext, SetupError, reshare};
-use entropy_shared::{
-    DerivationPath, PartyId, Scheme, Signature, TaprootTweak, VerifyingKey,
-};
+use entropy_shared::{DerivationPath, PartyId, Scheme, Signature, TaprootTweak, VerifyingKey};
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha20Rng;
@@ -96,11 +94,18 @@ pub(crate) fn assert_same_key(context: &ReshareContext, old: &Shares, new: &Shar
     assert_eq!(new.len(), usize::from(context.committee.size()));
     assert_eq!(public.root_key, context.from.root_key);
     assert_eq!(public.committee, context.committee);
-    assert_eq!((public.epoch, public.attempt), (context.epoch, context.attempt));
+    assert_eq!(
+        (public.epoch, public.attempt),
+        (context.epoch, context.attempt)
+    );
     assert_ne!(public.digest(), context.from.digest());
     let before = sign_with(old, &last_signers(old), [1; 32]);
     assert_eq!(sign_with(new, &last_signers(new), [2; 32]), before);
-    let first: Vec<_> = new.keys().copied().take(usize::from(public.committee.threshold())).collect();
+    let first: Vec<_> = new
+        .keys()
+        .copied()
+        .take(usize::from(public.committee.threshold()))
+        .collect();
     assert_eq!(sign_with(new, &first, [3; 32]), before);
 }
 
@@ -167,10 +172,21 @@ fn old_and_new_shares_do_not_combine() {
         for (party, share) in &new {
             assert_ne!(share.encode(), old[party].encode());
         }
-        for (ours, theirs) in context.from.verification_shares.iter().zip(&any(&new).public().verification_shares) {
+        for (ours, theirs) in context
+            .from
+            .verification_shares
+            .iter()
+            .zip(&any(&new).public().verification_shares)
+        {
             assert_ne!(ours, theirs);
         }
-        let signing = signing_context(any(&new), &parties[..2], DerivationPath::default(), TaprootTweak::None, [1; 32]);
+        let signing = signing_context(
+            any(&new),
+            &parties[..2],
+            DerivationPath::default(),
+            TaprootTweak::None,
+            [1; 32],
+        );
         let refused = entropy_protocol::sign(&signing, &old[&parties[0]], account(&parties[0]));
         assert_eq!(refused.err(), Some(SetupError::OtherShare));
         // The old secret in the new package is no share at all.
@@ -179,9 +195,18 @@ fn old_and_new_shares_do_not_combine() {
         assert!(KeyShare::decode(&forged).is_err());
         // One who hides that, by the verification share of the old one, breaks every signature.
         let mix: Shares = mixed(&old, &new, &parties);
-        let signing = signing_context(any(&mix), &parties[..2], DerivationPath::default(), TaprootTweak::None, [1; 32]);
+        let signing = signing_context(
+            any(&mix),
+            &parties[..2],
+            DerivationPath::default(),
+            TaprootTweak::None,
+            [1; 32],
+        );
         let run = Network::orderly(1).run(signs(&signing, &mix));
-        assert!(run.outcomes.values().all(Result::is_err), "no signature from old and new");
+        assert!(
+            run.outcomes.values().all(Result::is_err),
+            "no signature from old and new"
+        );
     }
 }
 
@@ -194,7 +219,11 @@ fn mixed(old: &Shares, new: &Shares, parties: &[PartyId]) -> Shares {
         .iter()
         .enumerate()
         .map(|(position, party)| {
-            let source = if position == 0 { &old[party] } else { &new[party] };
+            let source = if position == 0 {
+                &old[party]
+            } else {
+                &new[party]
+            };
             let secret = header(source);
             let bytes = (1u8, &public, party, secret).encode();
             (*party, KeyShare::decode(&bytes).unwrap())
@@ -208,10 +237,19 @@ fn leavers_end_with_nothing_and_before_the_others() {
     let dealers: Vec<_> = old.keys().copied().collect();
     let context = reshare_context(any(&old).public(), &dealers, &servers(3..6), 2);
     let run = Network::orderly(1).run(reshares(&context, &old));
-    let rounds: std::collections::BTreeSet<_> = run.transcript.iter().map(|it| it.round()).collect();
+    let rounds: std::collections::BTreeSet<_> =
+        run.transcript.iter().map(|it| it.round()).collect();
     assert_eq!(rounds, [1, 2, 3, 7].into(), "no dispute, no answers");
-    assert!(run.transcript.iter().all(|it| !dealers.contains(&it.from) || it.round() == 1));
-    assert!(dealers.iter().all(|party| matches!(run.outcomes[party], Ok(None))));
+    assert!(
+        run.transcript
+            .iter()
+            .all(|it| !dealers.contains(&it.from) || it.round() == 1)
+    );
+    assert!(
+        dealers
+            .iter()
+            .all(|party| matches!(run.outcomes[party], Ok(None)))
+    );
 }
 
 #[test]
@@ -221,7 +259,10 @@ fn messages_in_any_order_and_twice() {
         let old = old_shares(scheme, 2, 3);
         let dealers: Vec<_> = old.keys().copied().collect();
         let context = reshare_context(any(&old).public(), &dealers, &servers(2..6), 3);
-        let new = new_shares(&context, Network::chaotic(seed).run(reshares(&context, &old)));
+        let new = new_shares(
+            &context,
+            Network::chaotic(seed).run(reshares(&context, &old)),
+        );
         assert_same_key(&context, &old, &new);
     }
 }
@@ -239,14 +280,21 @@ fn a_ceremony_needs_who_it_names() {
     };
     let first = Some(&old[&parties[0]]);
     assert_eq!(refusal(&good, &parties[0], first), None);
-    assert_eq!(refusal(&good, &parties[2], None), None, "an old holder that does not deal");
+    assert_eq!(
+        refusal(&good, &parties[2], None),
+        None,
+        "an old holder that does not deal"
+    );
     assert_eq!(refusal(&good, &joiner, None), None);
     let not_ours = Some(SetupError::OtherShare);
     assert_eq!(refusal(&good, &parties[0], None), not_ours);
     assert_eq!(refusal(&good, &parties[1], first), not_ours);
     assert_eq!(refusal(&good, &joiner, first), not_ours);
     assert_eq!(refusal(&good, &parties[0], other.values().next()), not_ours);
-    assert_eq!(refusal(&good, &servers(9..10)[0], None), Some(SetupError::NotAParty));
+    assert_eq!(
+        refusal(&good, &servers(9..10)[0], None),
+        Some(SetupError::NotAParty)
+    );
     let wrong_account = reshare(&good, parties[0], account(&parties[1]), first).err();
     assert_eq!(wrong_account, Some(SetupError::NotAParty));
     let with = |edit: fn(&mut ReshareContext)| {
@@ -317,7 +365,9 @@ fn a_silent_dealer_costs_nothing() {
         let dealers: Vec<_> = old.keys().copied().collect();
         for silent in dealers.clone() {
             let context = reshare_context(any(&old).public(), &dealers, &servers(3..6), 3);
-            let run = Network::orderly(1).silence(silent).run(reshares(&context, &old));
+            let run = Network::orderly(1)
+                .silence(silent)
+                .run(reshares(&context, &old));
             assert_same_key(&context, &old, &new_shares(&context, run));
         }
     }
@@ -329,7 +379,9 @@ fn a_silent_holder_is_blamed_by_everyone() {
     let dealers: Vec<_> = old.keys().copied().collect();
     let context = reshare_context(any(&old).public(), &dealers, &servers(2..6), 3);
     for silent in context.committee.parties() {
-        let run = Network::orderly(1).silence(*silent).run(reshares(&context, &old));
+        let run = Network::orderly(1)
+            .silence(*silent)
+            .run(reshares(&context, &old));
         run.assert_all_blame(*silent, Offence::Silent);
     }
 }
