@@ -89,6 +89,9 @@ pub enum Offence {
     BadShare,
     /// A message that made the library panic.
     Panic,
+    /// A message that shows something of what later signatures of the same two parties would use again: they must never sign
+    /// together under this share any more ([`crate::KeyShare::ban`]).
+    Banned,
 }
 
 impl fmt::Display for Offence {
@@ -102,6 +105,7 @@ impl fmt::Display for Offence {
             Self::FailedProof => "sent a proof that does not verify",
             Self::BadShare => "sent a share that does not fit",
             Self::Panic => "sent a message that made the library panic",
+            Self::Banned => "cheated in a way that forbids to sign with it again",
         })
     }
 }

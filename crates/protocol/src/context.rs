@@ -189,6 +189,9 @@ pub enum SetupError {
     /// The context has a message for a scheme that signs digests only, or one that its digest does not stand for.
     #[error("the message is not what the digest stands for")]
     Message,
+    /// The share's party must not sign together with this signer any more.
+    #[error("this server must not sign together with {0} under this share any more")]
+    BannedPair(PartyId),
     /// Key, path and tweak give no key.
     #[error(transparent)]
     Derivation(#[from] DerivationError),

@@ -15,7 +15,7 @@ use rand_core::CryptoRngCore;
 use zeroize::{Zeroize, Zeroizing};
 
 /// A group of prime order with a generator.
-pub(crate) trait Group: Send + 'static {
+pub(crate) trait Group: Copy + Send + 'static {
     /// A number modulo the group's order.
     type Scalar: Copy
         + Eq

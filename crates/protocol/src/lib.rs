@@ -9,7 +9,9 @@ pub mod context;
 pub mod share;
 
 mod cggmp;
+mod dkls;
 mod frost;
+mod gather;
 mod group;
 mod guard;
 mod redistribution;
@@ -25,9 +27,10 @@ pub use wire::MAX_PAYLOAD_BYTES;
 
 use ed25519_dalek::SigningKey;
 use entropy_shared::{PartyId, Scheme, Signature};
-use group::{Ed25519, Secp256k1};
+use group::{Ed25519, P256, Secp256k1};
 use guard::Guard;
 use reshare::Reshare;
+use share::Secret;
 
 /// One party's side of a key generation; its output is the party's share.
 ///
@@ -54,7 +57,14 @@ pub fn keygen(
             let inner = frost::Keygen::<frost::Ed25519Sha512>::new(context, me)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
-        other => Err(SetupError::UnsupportedScheme(other)),
+        Scheme::EcdsaDkls23 => {
+            let inner = dkls::Keygen::<Secp256k1>::new(context, me, account)?;
+            Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
+        }
+        Scheme::EcdsaP256 => {
+            let inner = dkls::Keygen::<P256>::new(context, me, account)?;
+            Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
+        }
     }
 }
 
@@ -72,7 +82,7 @@ pub fn reshare(
     context.check(&me, old)?;
     let (id, parties) = (context.id(), context.parties());
     match context.scheme {
-        Scheme::EcdsaCggmp24 | Scheme::SchnorrTaproot => {
+        Scheme::EcdsaCggmp24 | Scheme::EcdsaDkls23 | Scheme::SchnorrTaproot => {
             let inner = Reshare::<Secp256k1>::new(context, me, account, old)?;
             Ok(Box::new(Guard::new(id, me, parties, inner)))
         }
@@ -80,7 +90,10 @@ pub fn reshare(
             let inner = Reshare::<Ed25519>::new(context, me, account, old)?;
             Ok(Box::new(Guard::new(id, me, parties, inner)))
         }
-        other => Err(SetupError::UnsupportedScheme(other)),
+        Scheme::EcdsaP256 => {
+            let inner = Reshare::<P256>::new(context, me, account, old)?;
+            Ok(Box::new(Guard::new(id, me, parties, inner)))
+        }
     }
 }
 
@@ -94,19 +107,28 @@ pub fn sign(
 ) -> Result<Box<dyn Ceremony<Output = Signature>>, SetupError> {
     context.check(share)?;
     let (me, parties) = (share.party(), context.signer_ids());
-    match share.public().scheme {
-        Scheme::EcdsaCggmp24 => {
+    match (share.public().scheme, &share.secret) {
+        (Scheme::EcdsaCggmp24, _) => {
             let inner = cggmp::Sign::new(context, share, account)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
-        Scheme::SchnorrTaproot => {
+        (Scheme::SchnorrTaproot, _) => {
             let inner = frost::Sign::<frost::Secp256K1Sha256TR>::new(context, share)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
-        Scheme::SchnorrEd25519 => {
+        (Scheme::SchnorrEd25519, _) => {
             let inner = frost::Sign::<frost::Ed25519Sha512>::new(context, share)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
-        other => Err(SetupError::UnsupportedScheme(other)),
+        (Scheme::EcdsaDkls23, Secret::Dkls(secret)) => {
+            let inner = dkls::Sign::new(context, share, secret)?;
+            Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
+        }
+        (Scheme::EcdsaP256, Secret::DklsP256(secret)) => {
+            let inner = dkls::Sign::new(context, share, secret)?;
+            Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
+        }
+        // A share's secret is of its scheme.
+        (Scheme::EcdsaDkls23 | Scheme::EcdsaP256, _) => Err(SetupError::OtherShare),
     }
 }

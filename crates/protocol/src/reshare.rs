@@ -1,7 +1,8 @@
 //! New shares of a root key for a new committee, or a refresh for the same one: redistribution, the scheme's own ending, agreement.
 //!
 //! 1 to 6: [`crate::redistribution`], for every scheme; where nobody is in dispute it is over after 3.
-//! 7 and on: what the scheme needs besides shares. FROST needs nothing; CGGMP'24 makes new auxiliary material, five rounds.
+//! 7 and on: what the scheme needs besides shares. FROST needs nothing; CGGMP'24 makes new auxiliary material, five rounds;
+//! DKLs23 sets the new shares up between each two holders, two rounds.
 //! Last: each holder to each: the digest of the public package.
 //!
 //! A dealer that leaves is done when all that might be asked of it has been: when the claims are agreed upon, and any
@@ -20,7 +21,7 @@ use crate::{
     ceremony::{Failure, Offence},
     cggmp,
     context::{ReshareContext, SetupError},
-    frost,
+    dkls, frost,
     group::{Group, Secp256k1},
     guard::{RoundMessage, RoundStep, Rounds},
     redistribution::{self, Ended, Redistributed, Redistribution, Roles},
@@ -53,15 +54,16 @@ enum Finish {
     Frost,
     /// Auxiliary material among the new holders.
     Cggmp,
+    /// The pairwise set-up among the new holders.
+    Dkls,
 }
 
 impl Finish {
-    fn of(scheme: Scheme) -> Result<Self, SetupError> {
+    const fn of(scheme: Scheme) -> Self {
         match scheme {
-            Scheme::SchnorrTaproot | Scheme::SchnorrEd25519 => Ok(Self::Frost),
-            Scheme::EcdsaCggmp24 => Ok(Self::Cggmp),
-            // Here the pairwise set-up of DKLs23 among the new holders has its place.
-            Scheme::EcdsaDkls23 | Scheme::EcdsaP256 => Err(SetupError::UnsupportedScheme(scheme)),
+            Scheme::SchnorrTaproot | Scheme::SchnorrEd25519 => Self::Frost,
+            Scheme::EcdsaCggmp24 => Self::Cggmp,
+            Scheme::EcdsaDkls23 | Scheme::EcdsaP256 => Self::Dkls,
         }
     }
 
@@ -71,6 +73,7 @@ impl Finish {
             + match self {
                 Self::Frost => 0,
                 Self::Cggmp => cggmp::AUXILIARY_ROUNDS,
+                Self::Dkls => dkls::SETUP_ROUNDS,
             }
     }
 }
@@ -80,6 +83,7 @@ enum Phase<G: Group> {
     Ready(Box<Redistribution<G>>, Option<Zeroizing<G::Scalar>>),
     Redistribution(Box<Redistribution<G>>),
     Auxiliary(cggmp::Auxiliary<FIRST_OF_ENDING>, Box<Unfinished>),
+    Setup(Box<dyn dkls::AnySetup>, Box<PublicPackage>),
     Agreement(Box<KeyShare>, BTreeSet<PartyId>),
     /// Between phases, and after the end.
     Over,
@@ -117,7 +121,7 @@ impl<G: Group> Reshare<G> {
             .transpose()?;
         let holders = context.committee.parties().iter();
         Ok(Self {
-            finish: Finish::of(context.scheme)?,
+            finish: Finish::of(context.scheme),
             context: context.clone(),
             id,
             me,
@@ -184,6 +188,12 @@ impl<G: Group> Reshare<G> {
                 self.phase = Phase::Auxiliary(session, Box::new(unfinished));
                 Ok((outbound, None))
             }
+            Finish::Dkls => {
+                let (setup, outbound) =
+                    dkls::set_up(&self.id, FIRST_OF_ENDING, &public, self.me, &new.secret)?;
+                self.phase = Phase::Setup(setup, Box::new(public));
+                Ok((outbound, None))
+            }
         }
     }
 
@@ -220,6 +230,13 @@ impl<G: Group> Reshare<G> {
                 let secret = cggmp::secret(secret, material)?;
                 self.agree(unfinished.public, share::Secret::Cggmp(Box::new(secret)))
             }
+            Phase::Setup(mut setup, public) => match setup.receive(from, body)? {
+                (_, Some(secret)) => self.agree(*public, secret),
+                (outbound, None) => {
+                    self.phase = Phase::Setup(setup, public);
+                    Ok((outbound, None))
+                }
+            },
             Phase::Agreement(share, mut awaited) => {
                 // All that the digest covers has been agreed upon already: nobody honest can have another.
                 if decode_body::<Digest>(from, body)? != share.public().digest() {
@@ -254,6 +271,7 @@ impl<G: Group> Rounds for Reshare<G> {
         match &self.phase {
             Phase::Redistribution(redistribution) => redistribution.round(),
             Phase::Auxiliary(session, _) => session.round(),
+            Phase::Setup(setup, _) => setup.round(),
             Phase::Agreement(..) => self.finish.agreement(),
             Phase::Ready(..) | Phase::Over => redistribution::FIRST,
         }
@@ -267,6 +285,7 @@ impl<G: Group> Rounds for Reshare<G> {
         match &self.phase {
             Phase::Redistribution(redistribution) => redistribution.awaited(),
             Phase::Auxiliary(session, _) => session.awaited(),
+            Phase::Setup(setup, _) => setup.awaited(),
             Phase::Agreement(_, awaited) => awaited.iter().copied().collect(),
             Phase::Ready(..) | Phase::Over => Vec::new(),
         }

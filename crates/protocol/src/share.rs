@@ -5,7 +5,10 @@ use entropy_shared::{PartyId, PublicPackage, Scheme, VerifyingKey};
 use std::fmt;
 use zeroize::Zeroizing;
 
-use crate::{cggmp, frost};
+use crate::{
+    cggmp, dkls, frost,
+    group::{P256, Secp256k1},
+};
 
 /// Version of the encoding.
 const VERSION: u8 = 1;
@@ -20,6 +23,8 @@ pub struct KeyShare {
 /// The scheme's own secret.
 pub(crate) enum Secret {
     Cggmp(Box<cggmp::Secret>),
+    Dkls(Box<dkls::Secret<Secp256k1>>),
+    DklsP256(Box<dkls::Secret<P256>>),
     Frost(frost::Secret),
 }
 
@@ -68,6 +73,12 @@ impl KeyShare {
             Secret::Cggmp(secret) => {
                 public.scheme == Scheme::EcdsaCggmp24 && secret.fits(verification, &public)
             }
+            Secret::Dkls(secret) => {
+                public.scheme == Scheme::EcdsaDkls23 && secret.fits(&party, verification, &public)
+            }
+            Secret::DklsP256(secret) => {
+                public.scheme == Scheme::EcdsaP256 && secret.fits(&party, verification, &public)
+            }
             Secret::Frost(secret) => {
                 matches!(
                     (public.scheme, verification),
@@ -102,16 +113,45 @@ impl KeyShare {
     pub(crate) fn secret_scalar(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = match &self.secret {
             Secret::Cggmp(secret) => secret.encode(),
+            Secret::Dkls(secret) => return secret.share(),
+            Secret::DklsP256(secret) => return secret.share(),
             Secret::Frost(secret) => secret.encode(),
         };
         bytes.truncate(32);
         bytes
     }
 
+    /// Whether the two parties must not sign together under this share, because the other was caught at [`Offence::Banned`].
+    pub fn is_banned(&self, party: &PartyId) -> bool {
+        let index = self.public.committee.index(party);
+        index.is_some_and(|index| match &self.secret {
+            Secret::Dkls(secret) => secret.is_banned(index),
+            Secret::DklsP256(secret) => secret.is_banned(index),
+            Secret::Cggmp(_) | Secret::Frost(_) => false,
+        })
+    }
+
+    /// Remembers that the share's party must not sign together with `party` any more; whether that is new.
+    ///
+    /// To be called for everybody whom a signing blames for [`Offence::Banned`], and to be flushed to disk before anything is
+    /// answered: a second signature with that party could give it the share. Schemes without such an offence remember nothing.
+    pub fn ban(&mut self, party: &PartyId) -> bool {
+        let other = (*party != self.party)
+            .then(|| self.public.committee.index(party))
+            .flatten();
+        other.is_some_and(|index| match &mut self.secret {
+            Secret::Dkls(secret) => secret.ban(index),
+            Secret::DklsP256(secret) => secret.ban(index),
+            Secret::Cggmp(_) | Secret::Frost(_) => false,
+        })
+    }
+
     /// The share's bytes, for encrypted storage only.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let secret = match &self.secret {
             Secret::Cggmp(secret) => secret.encode(),
+            Secret::Dkls(secret) => secret.encode(),
+            Secret::DklsP256(secret) => secret.encode(),
             Secret::Frost(secret) => secret.encode(),
         };
         let encoded = Encoded {
@@ -139,11 +179,8 @@ impl KeyShare {
             scheme @ (Scheme::SchnorrTaproot | Scheme::SchnorrEd25519) => {
                 Secret::Frost(frost::Secret::decode(scheme, &encoded.secret)?)
             }
-            _ => {
-                return Err(DecodeError::Malformed(
-                    "a scheme that this version does not have",
-                ));
-            }
+            Scheme::EcdsaDkls23 => Secret::Dkls(Box::new(dkls::Secret::decode(&encoded.secret)?)),
+            Scheme::EcdsaP256 => Secret::DklsP256(Box::new(dkls::Secret::decode(&encoded.secret)?)),
         };
         Self::new(encoded.public.clone(), encoded.party, secret)
     }

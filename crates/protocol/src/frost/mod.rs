@@ -9,7 +9,6 @@
 //! the x-coordinate that BIP-340 knows, may the library negate: a parent normalised first would give another child.
 //! Ed25519 has neither tweak nor parity; its secrets are scalars modulo the group's order, not hashed and clamped seeds.
 
-mod gather;
 mod keygen;
 mod sign;
 mod suite;

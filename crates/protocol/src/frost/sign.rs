@@ -21,10 +21,11 @@ use frost_core::{
 use rand_core::CryptoRngCore;
 use zeroize::Zeroizing;
 
-use super::{Secret, canonical, failure, gather::Gather, identifier, suite::Suite, to_all};
+use super::{Secret, canonical, failure, identifier, suite::Suite, to_all};
 use crate::{
     ceremony::{Failure, Offence},
     context::{SetupError, SigningContext},
+    gather::Gather,
     group::Group,
     guard::{RoundMessage, RoundStep, Rounds},
     share::{self, KeyShare},

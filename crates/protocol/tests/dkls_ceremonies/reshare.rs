@@ -1,0 +1,110 @@
+//! Resharing and refresh: the same key for another committee, and who spoils the set-up is named.
+
+use std::collections::BTreeMap;
+
+use entropy_protocol::{KeyShare, Offence, SetupError, sign};
+use entropy_shared::{PartyId, Scheme};
+
+use super::{SCHEMES, sign::context_of, sign::verify_elsewhere, two_of_three};
+use crate::common::{
+    Network, account, new_shares, reshare_context, reshares, servers, sets_of, signs,
+};
+
+const FIRST_OF_SETUP: u8 = 7;
+const OPENING_OF_SETUP: u8 = 8;
+const AGREEMENT: u8 = 9;
+
+type Shares = BTreeMap<PartyId, KeyShare>;
+
+fn any(shares: &Shares) -> &KeyShare {
+    shares.values().next().unwrap()
+}
+
+/// All sets of `t` sign, for the same derived key as before.
+fn assert_same_key(old: &Shares, new: &Shares) {
+    assert_eq!(any(new).public().root_key, any(old).public().root_key);
+    let parties: Vec<_> = new.keys().copied().collect();
+    let threshold = usize::from(any(new).public().committee.threshold());
+    let before: Vec<_> = old.keys().copied().take(2).collect();
+    let expected = context_of(old, &before, &[4]).final_key;
+    for signers in sets_of(threshold, &parties) {
+        let context = context_of(new, &signers, &[4]);
+        assert_eq!(context.final_key, expected);
+        let outputs = Network::orderly(3).run(signs(&context, new)).outputs();
+        for signature in outputs.values() {
+            verify_elsewhere(signature, &expected, &context.digest.0);
+        }
+    }
+}
+
+#[test]
+fn a_refresh_keeps_the_key_and_makes_the_old_shares_useless() {
+    for scheme in SCHEMES {
+        let old = two_of_three(scheme);
+        let parties: Vec<_> = old.keys().copied().collect();
+        let context = reshare_context(any(old).public(), &parties, &parties, 2);
+        let new = new_shares(&context, Network::chaotic(1).run(reshares(&context, old)));
+        assert_same_key(old, &new);
+        let signing = context_of(&new, &parties[..2], &[]);
+        let refused = sign(&signing, &old[&parties[0]], account(&parties[0])).err();
+        assert_eq!(refused, Some(SetupError::OtherShare));
+        // The old holders' shares work until they are erased.
+        assert_same_key(old, old);
+    }
+}
+
+#[test]
+fn shares_pass_to_committees_that_overlap_and_to_others() {
+    for (scheme, holders, threshold) in [
+        (Scheme::EcdsaDkls23, 1..5, 3),
+        (Scheme::EcdsaDkls23, 3..5, 2),
+        (Scheme::EcdsaP256, 2..4, 2),
+    ] {
+        let old = two_of_three(scheme);
+        let dealers: Vec<_> = old.keys().copied().collect();
+        let context = reshare_context(any(old).public(), &dealers, &servers(holders), threshold);
+        let new = new_shares(&context, Network::orderly(2).run(reshares(&context, old)));
+        assert_same_key(old, &new);
+        for share in new.values() {
+            assert_eq!(
+                KeyShare::decode(&share.encode()).unwrap().encode(),
+                share.encode()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_new_holder_that_spoils_the_set_up_is_named_by_all() {
+    let old = two_of_three(Scheme::EcdsaDkls23);
+    let dealers: Vec<_> = old.keys().copied().collect();
+    let context = reshare_context(any(old).public(), &dealers, &dealers, 2);
+    let bad = dealers[1];
+    for (round, offence) in [
+        (FIRST_OF_SETUP, Offence::FailedProof),
+        (OPENING_OF_SETUP, Offence::Malformed),
+        (AGREEMENT, Offence::Unexpected),
+    ] {
+        let network = Network::orderly(1).cheat(bad, round, move |packet| {
+            packet.edited(|body| {
+                if round == OPENING_OF_SETUP {
+                    body.truncate(50);
+                } else {
+                    body[0] ^= 1;
+                }
+            })
+        });
+        let run = network.run(reshares(&context, old));
+        run.assert_all_blame(bad, offence);
+        let silent = Network::orderly(1).tamper(move |packet| {
+            if packet.from == bad && packet.round() >= round {
+                vec![]
+            } else {
+                vec![packet]
+            }
+        });
+        silent
+            .run(reshares(&context, old))
+            .assert_all_blame(bad, Offence::Silent);
+    }
+}
