@@ -151,7 +151,6 @@ weierstrass!(
 );
 weierstrass!(
     /// NIST's curve P-256 (SEC 2, section 2.4.2).
-    #[cfg_attr(not(test), expect(dead_code, reason = "re-dealing waits for DKLs23, whose other curve this is"))]
     P256,
     p256,
     P256

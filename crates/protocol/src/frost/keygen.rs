@@ -108,13 +108,12 @@ impl<C: Suite> Keygen<C> {
         failure(&error, &self.context.committee)
     }
 
-    fn commit(&mut self, mut rng: &mut dyn CryptoRngCore) -> Result<RoundStep<KeyShare>, Failure> {
+    fn commit(&mut self, rng: &mut dyn CryptoRngCore) -> Result<RoundStep<KeyShare>, Failure> {
         let (n, t) = (
             self.context.committee.size(),
             self.context.committee.threshold(),
         );
-        let (secret, own) =
-            dkg::part1(self.own, n, t, &mut rng).map_err(|error| self.refused(error))?;
+        let (secret, own) = dkg::part1(self.own, n, t, rng).map_err(|error| self.refused(error))?;
         let body = own.serialize().map_err(|error| self.refused(error))?;
         let peers = self.peer_ids();
         let gather = Gather::from_each(&peers);

@@ -56,16 +56,17 @@ enum Stage<C: Ciphersuite> {
     /// A signer, in round 2.
     Package(Box<SigningNonces<C>>),
     /// The leader, in round 3: with its own share.
-    Shares(
-        Box<(
-            SigningPackage<C>,
-            SignatureShare<C>,
-            Gather<SignatureShare<C>>,
-        )>,
-    ),
+    Shares(Box<Collecting<C>>),
     /// A signer, in round 4.
     Signature,
 }
+
+/// The package, the leader's own share, and the others' as they come in.
+type Collecting<C> = (
+    SigningPackage<C>,
+    SignatureShare<C>,
+    Gather<SignatureShare<C>>,
+);
 
 impl<C: Suite> Sign<C> {
     /// Prepares the side of the share's party. The context has been checked against the share.
@@ -223,11 +224,7 @@ impl<C: Suite> Sign<C> {
 
     fn on_share(
         &mut self,
-        (package, own, mut gather): (
-            SigningPackage<C>,
-            SignatureShare<C>,
-            Gather<SignatureShare<C>>,
-        ),
+        (package, own, mut gather): Collecting<C>,
         from: &PartyId,
         body: &[u8],
     ) -> Result<RoundStep<Signature>, Failure> {

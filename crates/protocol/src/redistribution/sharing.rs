@@ -123,7 +123,6 @@ mod tests {
     }
 
     /// The additive shares, and every party's checked commitments.
-    #[expect(clippy::type_complexity, reason = "what a dealing is made of")]
     fn deal<G: Group>(
         secrets: &[G::Scalar],
         t: u16,
