@@ -4,6 +4,8 @@ use entropy_shared::PartyId;
 use rand_core::CryptoRngCore;
 use std::fmt;
 
+use crate::evidence::Evidence;
+
 /// One party's side of one attempt at a joint computation. Holds no socket, clock or randomness: messages in, [`Step`]s out.
 ///
 /// Once a step has an outcome, further calls do nothing. No call panics, whatever peers send.
@@ -27,6 +29,13 @@ pub trait Ceremony: Send {
     /// A ceremony that can do without those still awaited goes on, and must be given time again; else it fails and names
     /// them. It never goes on more often than it has rounds.
     fn expire(&mut self, rng: &mut dyn CryptoRngCore) -> Step<Self::Output>;
+
+    /// Proof of offences that has come to light so far, whether or not they ended the ceremony; none where the protocol has none.
+    ///
+    /// Still here once the ceremony is over.
+    fn evidence(&self) -> &[Evidence] {
+        &[]
+    }
 }
 
 /// A message to one peer, which the transport must keep secret from all others.

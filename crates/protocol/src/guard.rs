@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     ceremony::{Ceremony, Failure, Offence, Outbound, Step},
+    evidence::Evidence,
     wire::{Envelope, WireError},
 };
 
@@ -51,6 +52,11 @@ pub(crate) trait Rounds: Send {
         _rng: &mut dyn CryptoRngCore,
     ) -> RoundStep<Self::Output> {
         RoundStep::failed(Failure::blaming(*from, offence))
+    }
+
+    /// Proof of offences that has come to light since the last call.
+    fn take_evidence(&mut self) -> Vec<Evidence> {
+        Vec::new()
     }
 
     /// Time is up for the current round: goes on without those awaited, or fails and names them.
@@ -99,6 +105,7 @@ pub(crate) struct Guard<R> {
     seen: BTreeMap<(u8, PartyId), Zeroizing<Vec<u8>>>,
     /// Whose message of a round the protocol went on without: should it come late, it is no offence.
     given_up: BTreeSet<(u8, PartyId)>,
+    evidence: Vec<Evidence>,
 }
 
 impl<R: Rounds> Guard<R> {
@@ -110,6 +117,7 @@ impl<R: Rounds> Guard<R> {
             inner: Some(inner),
             seen: BTreeMap::new(),
             given_up: BTreeSet::new(),
+            evidence: Vec::new(),
         }
     }
 
@@ -123,13 +131,18 @@ impl<R: Rounds> Guard<R> {
             return RoundStep::idle();
         };
         // The state may be broken after a panic; it is dropped below and never looked at again.
-        let result = catch_unwind(AssertUnwindSafe(|| call(inner)));
-        let step = result.unwrap_or_else(|_| {
-            RoundStep::failed(match culprit {
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let step = call(inner);
+            (step, inner.take_evidence())
+        }));
+        let (step, evidence) = result.unwrap_or_else(|_| {
+            let failed = RoundStep::failed(match culprit {
                 Some(party) => Failure::blaming(party, Offence::Panic),
                 None => Failure::unattributed("the library panicked without a message"),
-            })
+            });
+            (failed, Vec::new())
         });
+        self.evidence.extend(evidence);
         if step.outcome.is_some() {
             self.close();
         }
@@ -274,6 +287,10 @@ impl<R: Rounds> Ceremony for Guard<R> {
                 .extend(awaited.into_iter().filter(left).map(|party| (round, party)));
         }
         self.deliver(step, rng)
+    }
+
+    fn evidence(&self) -> &[Evidence] {
+        &self.evidence
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod ceremony;
 pub mod context;
+pub mod evidence;
 pub mod share;
 
 mod cggmp;
@@ -22,6 +23,7 @@ pub use ceremony::{Blame, Ceremony, Failure, Offence, Outbound, Step};
 pub use context::{
     KeygenContext, PROTOCOL_VERSION, ReshareContext, SetupError, SigningContext, Subject,
 };
+pub use evidence::Evidence;
 pub use share::{DecodeError, KeyShare};
 pub use wire::MAX_PAYLOAD_BYTES;
 

@@ -21,7 +21,9 @@ use crate::{
     ceremony::{Failure, Offence},
     cggmp,
     context::{ReshareContext, SetupError},
-    dkls, frost,
+    dkls,
+    evidence::Evidence,
+    frost,
     group::{Group, Secp256k1},
     guard::{RoundMessage, RoundStep, Rounds},
     redistribution::{self, Ended, Redistributed, Redistribution, Roles},
@@ -44,6 +46,7 @@ pub(crate) struct Reshare<G: Group> {
     /// The other new holders.
     others: BTreeSet<PartyId>,
     finish: Finish,
+    evidence: Vec<Evidence>,
     phase: Phase<G>,
 }
 
@@ -122,6 +125,7 @@ impl<G: Group> Reshare<G> {
         let holders = context.committee.parties().iter();
         Ok(Self {
             finish: Finish::of(context.scheme),
+            evidence: Vec::new(),
             context: context.clone(),
             id,
             me,
@@ -134,11 +138,12 @@ impl<G: Group> Reshare<G> {
     /// Goes on from what a redistribution gave.
     fn follow(
         &mut self,
-        redistribution: Box<Redistribution<G>>,
-        progress: redistribution::Progress,
+        mut redistribution: Box<Redistribution<G>>,
+        progress: Result<redistribution::Progress, Failure>,
         rng: &mut dyn CryptoRngCore,
     ) -> Outcome {
-        let (mut outbound, ended) = progress;
+        self.evidence.extend(redistribution.take_evidence());
+        let (mut outbound, ended) = progress?;
         match ended {
             None => {
                 self.phase = Phase::Redistribution(redistribution);
@@ -216,7 +221,7 @@ impl<G: Group> Reshare<G> {
     fn handle(&mut self, from: &PartyId, body: &[u8], rng: &mut dyn CryptoRngCore) -> Outcome {
         match mem::replace(&mut self.phase, Phase::Over) {
             Phase::Redistribution(mut redistribution) => {
-                let progress = redistribution.receive(from, body)?;
+                let progress = redistribution.receive(from, body);
                 self.follow(redistribution, progress, rng)
             }
             Phase::Auxiliary(mut session, unfinished) => {
@@ -297,7 +302,8 @@ impl<G: Group> Rounds for Reshare<G> {
             return RoundStep::idle();
         };
         let progress = redistribution.start(secret.as_deref(), rng);
-        Self::step(progress.and_then(|progress| self.follow(redistribution, progress, rng)))
+        let outcome = self.follow(redistribution, progress, rng);
+        Self::step(outcome)
     }
 
     fn receive(
@@ -317,9 +323,10 @@ impl<G: Group> Rounds for Reshare<G> {
         rng: &mut dyn CryptoRngCore,
     ) -> RoundStep<Self::Output> {
         let outcome = match mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Redistribution(mut redistribution) => redistribution
-                .refuse(from, round, offence)
-                .and_then(|progress| self.follow(redistribution, progress, rng)),
+            Phase::Redistribution(mut redistribution) => {
+                let progress = redistribution.refuse(from, round, offence);
+                self.follow(redistribution, progress, rng)
+            }
             // What was dealt has been settled, and of leavers nothing more is needed.
             phase
                 if round.is_some_and(|round| round < FIRST_OF_ENDING)
@@ -333,12 +340,17 @@ impl<G: Group> Rounds for Reshare<G> {
         Self::step(outcome)
     }
 
+    fn take_evidence(&mut self) -> Vec<Evidence> {
+        mem::take(&mut self.evidence)
+    }
+
     fn expire(&mut self, rng: &mut dyn CryptoRngCore) -> RoundStep<Self::Output> {
         let awaited = self.awaited();
         let outcome = match mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Redistribution(mut redistribution) => redistribution
-                .expire()
-                .and_then(|progress| self.follow(redistribution, progress, rng)),
+            Phase::Redistribution(mut redistribution) => {
+                let progress = redistribution.expire();
+                self.follow(redistribution, progress, rng)
+            }
             _ => Err(Failure::silence(awaited)),
         };
         Self::step(outcome)

@@ -24,7 +24,9 @@ use std::{
 
 use codec::{Decode, Encode};
 use ed25519_dalek::SigningKey;
-use entropy_shared::{CeremonyId, Committee, PartyId, PublicPackage, VerifyingKey};
+use entropy_shared::{
+    CeremonyId, Committee, PartyId, PublicPackage, VerifyingKey, committee::MAX_PARTIES,
+};
 use rand_core::CryptoRngCore;
 use zeroize::Zeroizing;
 
@@ -35,6 +37,7 @@ use super::{
 };
 use crate::{
     ceremony::{Blame, Failure, Offence},
+    evidence::{Evidence, SignedDealing, SignedHash, Word},
     group::Group,
     guard::RoundMessage,
     wire::decode_body,
@@ -106,6 +109,8 @@ pub(crate) struct Redistribution<G: Group> {
     root: G::Point,
     /// This party's dealing, if it deals.
     own: Option<(Polynomial<G>, Dealing<G::PointBytes>)>,
+    /// What others have signed and should not have.
+    evidence: Vec<Evidence>,
     /// The last round that was given time twice.
     waited: u8,
     stage: Stage<G>,
@@ -194,6 +199,7 @@ impl<G: Group> Redistribution<G> {
             needed: usize::from(from.committee.threshold()),
             root: G::point(&from.root_key)?,
             own: None,
+            evidence: Vec::new(),
             waited: 0,
             stage: Stage::Over,
         })
@@ -236,6 +242,11 @@ impl<G: Group> Redistribution<G> {
         let mut recipients: BTreeSet<_> = dealers.chain(self.other_holders()).collect();
         recipients.remove(&self.me);
         self.to(&recipients, round, body)
+    }
+
+    /// What has come to light since the last call.
+    pub(crate) fn take_evidence(&mut self) -> Vec<Evidence> {
+        mem::take(&mut self.evidence)
     }
 
     /// The number of the current round.
@@ -431,7 +442,7 @@ impl<G: Group> Redistribution<G> {
 
     /// Compares what `from` has heard with what we have.
     fn compare<T>(
-        &self,
+        &mut self,
         domain: Domain,
         heard: &Hearing<T>,
         from: &PartyId,
@@ -442,14 +453,32 @@ impl<G: Group> Redistribution<G> {
             return Err(Failure::blaming(*from, Offence::Malformed));
         }
         for (seen, (author, (_, ours))) in theirs.iter().zip(heard) {
-            seen.compare(ours, domain, &self.id, from, author)
-                .map_err(|(guilty, offence)| Failure::blaming(guilty, offence))?;
+            if let Err((guilty, offence)) = seen.compare(ours, domain, &self.id, from, author) {
+                if seen.is_signed_by(domain, &self.id, author) {
+                    let word = if domain == CLAIMS {
+                        Word::Statement
+                    } else {
+                        Word::Relay
+                    };
+                    self.prove_two(*author, word, ours, seen);
+                }
+                return Err(Failure::blaming(guilty, offence));
+            }
         }
         Ok(())
     }
 
-    /// What a dealing is worth to us.
-    fn read_dealing(&self, from: &PartyId, body: &[u8]) -> Held<G> {
+    fn prove_two(&mut self, author: PartyId, word: Word, first: &Seen, second: &Seen) {
+        self.evidence.push(Evidence::Equivocation {
+            author,
+            word,
+            first: SignedHash::of(first),
+            second: SignedHash::of(second),
+        });
+    }
+
+    /// What a dealing is worth to us; keeps what proves that it is worth nothing.
+    fn read_dealing(&mut self, from: &PartyId, body: &[u8]) -> Held<G> {
         let Ok(dealt) = decode_body::<Dealt<G::PointBytes>>(from, body) else {
             return Held::faulty(None, Offence::Malformed);
         };
@@ -460,10 +489,31 @@ impl<G: Group> Redistribution<G> {
         if !dealt.is_signed_by(&self.id, from, &self.me) {
             return Held::faulty(Some(seen), Offence::FailedProof);
         }
-        match G::decode_scalar(&dealt.subshare).map(Zeroizing::new) {
+        let held = match G::decode_scalar(&dealt.subshare).map(Zeroizing::new) {
             Some(subshare) => self.hold(from, &dealt.dealing, subshare),
-            None => Held::faulty(Some(seen), Offence::Malformed),
+            None => Held::faulty(Some(seen), Offence::BadShare),
+        };
+        if held.valid.is_none() {
+            let dealing = SignedDealing::of::<G>(&dealt.dealing.commitments, seen.signature);
+            let evidence = match self.commitments(from, &dealt.dealing) {
+                Err(_) => Evidence::BadDealing {
+                    dealer: *from,
+                    dealing,
+                },
+                Ok(_) => Evidence::BadSubshare {
+                    dealer: *from,
+                    dealing,
+                    recipient: self.me,
+                    subshare: dealt.subshare,
+                    signature: dealt.signature,
+                },
+            };
+            // One with more coefficients than any committee has parties would only waste space; who sent it knows.
+            if dealt.dealing.commitments.len() <= MAX_PARTIES as usize + 1 {
+                self.evidence.push(evidence);
+            }
         }
+        held
     }
 
     /// A dealing whose signatures are good, with our subshare.
@@ -595,7 +645,8 @@ impl<G: Group> Redistribution<G> {
     }
 
     /// Depends on nothing but what everyone has heard.
-    fn judge(&self, heard: &Hearing<Vec<Claim>>) -> Result<Dispute, Failure> {
+    fn judge(&mut self, heard: &Hearing<Vec<Claim>>) -> Result<Dispute, Failure> {
+        let mut proofs = Vec::new();
         let mut dispute = Dispute {
             good: BTreeSet::new(),
             disputed: BTreeMap::new(),
@@ -621,7 +672,9 @@ impl<G: Group> Redistribution<G> {
                 }
             }
             let hash = signed.first().map(|seen| seen.hash);
-            if signed.iter().any(|seen| Some(seen.hash) != hash) {
+            let other = signed.iter().find(|seen| Some(seen.hash) != hash);
+            if let (Some(first), Some(second)) = (signed.first(), other) {
+                proofs.push((*party, *first, *second));
                 dispute.guilty.insert(*party, Offence::Equivocation);
                 continue;
             }
@@ -638,6 +691,9 @@ impl<G: Group> Redistribution<G> {
                 offence,
             };
             dispute.disputed.insert(*party, disputed);
+        }
+        for (party, first, second) in proofs {
+            self.prove_two(party, Word::Dealing, &first, &second);
         }
         Ok(dispute)
     }
@@ -677,9 +733,10 @@ impl<G: Group> Redistribution<G> {
         mut dispute: Dispute,
         heard: &Hearing<Vec<Option<AnswerOf<G>>>>,
     ) -> Result<Progress, Failure> {
+        let mut proofs = Vec::new();
         for (position, (dealer, disputed)) in dispute.disputed.iter().enumerate() {
             let mut valid: Option<(&AnswerOf<G>, Commitments<G>)> = None;
-            let mut contradicted = false;
+            let mut contradicted = None;
             for (holder, (answers, _)) in heard {
                 let Some(answer) = answers.get(position).and_then(Option::as_ref) else {
                     continue;
@@ -694,11 +751,15 @@ impl<G: Group> Redistribution<G> {
                 let Some(commitments) = self.check_answer(&dispute, dealer, answer) else {
                     return Err(Failure::blaming(*holder, Offence::FailedProof));
                 };
-                contradicted |= valid.is_some();
+                if valid.is_some() {
+                    contradicted = Some(answer.dealing.seen(DEALING));
+                }
                 valid.get_or_insert((answer, commitments));
             }
             match valid {
-                Some(_) if contradicted => {
+                Some((answer, _)) if contradicted.is_some() => {
+                    let first = answer.dealing.seen(DEALING);
+                    proofs.extend(contradicted.map(|second| (*dealer, first, second)));
                     dispute.guilty.insert(*dealer, Offence::Equivocation);
                 }
                 None => {
@@ -716,6 +777,9 @@ impl<G: Group> Redistribution<G> {
                     dispute.good.insert(*dealer);
                 }
             }
+        }
+        for (dealer, first, second) in proofs {
+            self.prove_two(dealer, Word::Dealing, &first, &second);
         }
         if dispute.good.len() < self.needed {
             return Err(too_few(dispute.guilty));

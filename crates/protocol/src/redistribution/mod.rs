@@ -14,5 +14,6 @@ mod signed;
 pub(crate) use agreement::{
     DEALINGS as FIRST, Ended, Progress, ROUNDS, Redistributed, Redistribution, Roles,
 };
+pub(crate) use messages::{ANSWERS as RELAY, CLAIMS as STATEMENT, DEALING, SUBSHARE};
 pub(crate) use sharing::{Commitments, Polynomial, lagrange};
 pub(crate) use signed::{Dealing, Domain, Seen};

@@ -9,4 +9,5 @@ mod forge;
 mod golden;
 mod keygen;
 mod primes;
+mod reshare;
 mod sign;

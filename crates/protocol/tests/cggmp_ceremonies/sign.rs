@@ -80,7 +80,7 @@ pub(crate) fn context(signers: &[PartyId], path: &str) -> SigningContext {
 }
 
 /// libsecp256k1 recovers the final key from the signature, and accepts it: it takes low s only.
-fn judge(context: &SigningContext, signature: &Signature) {
+pub(crate) fn judge(context: &SigningContext, signature: &Signature) {
     let Signature::EcdsaSecp256k1(bytes) = signature else {
         panic!("{signature} is of another kind")
     };

@@ -13,8 +13,8 @@ use std::{
 use codec::{Decode, DecodeAll, Encode};
 use ed25519_dalek::SigningKey;
 use entropy_protocol::{
-    Blame, Ceremony, Failure, KeyShare, KeygenContext, Offence, ReshareContext, SigningContext,
-    Step, Subject, keygen, reshare, sign,
+    Blame, Ceremony, Evidence, Failure, KeyShare, KeygenContext, Offence, ReshareContext,
+    SigningContext, Step, Subject, keygen, reshare, sign,
 };
 use entropy_shared::{
     Committee, DerivationPath, Digest, Genesis, KeyId, PartyId, PublicPackage, RequestId, Scheme,
@@ -86,6 +86,8 @@ pub(crate) struct Run<T> {
     pub(crate) outcomes: BTreeMap<PartyId, Result<T, Failure>>,
     /// What honest code sent, in order, before anything was done to it.
     pub(crate) transcript: Vec<Packet>,
+    /// What came to light at each party.
+    pub(crate) evidence: BTreeMap<PartyId, Vec<Evidence>>,
 }
 
 impl Network {
@@ -152,6 +154,7 @@ impl Network {
         let mut run = Run {
             outcomes: BTreeMap::new(),
             transcript: Vec::new(),
+            evidence: BTreeMap::new(),
         };
         let mut queue = Vec::new();
         for (party, ceremony) in &mut parties {
@@ -192,6 +195,9 @@ impl Network {
             let step = ceremony.receive(&packet.from, &packet.payload, rng);
             self.settle(&mut run, &mut queue, packet.to, step);
         }
+        let evidence =
+            |(party, ceremony): (&PartyId, &Running<T>)| (*party, ceremony.evidence().to_vec());
+        run.evidence = parties.iter().map(evidence).collect();
         self.silent
             .iter()
             .for_each(|party| drop(run.outcomes.remove(party)));

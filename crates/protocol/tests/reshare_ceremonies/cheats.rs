@@ -1,9 +1,11 @@
 //! A cheater for every offence: tolerated while enough others deal, else the same blame at everyone that can tell.
 
-use std::cell::Cell;
+use std::{cell::Cell, collections::BTreeSet};
 
 use codec::Encode;
-use entropy_protocol::{Blame, KeyShare, MAX_PAYLOAD_BYTES, Offence, ReshareContext};
+use entropy_protocol::{
+    Blame, Evidence, KeyShare, MAX_PAYLOAD_BYTES, Offence, ReshareContext, evidence::EvidenceError,
+};
 use entropy_shared::{PartyId, Scheme};
 use k256::Scalar;
 use proptest::prelude::*;
@@ -68,7 +70,34 @@ impl Case {
         network.run(reshares(&self.context, &self.old))
     }
 
+    /// All evidence at honest parties holds; gives whom it accuses of what.
+    pub(crate) fn proven(
+        &self,
+        run: &Run<Option<KeyShare>>,
+        culprit: Option<PartyId>,
+    ) -> BTreeSet<(PartyId, Offence)> {
+        let honest = run
+            .evidence
+            .iter()
+            .filter(|(party, _)| Some(**party) != culprit);
+        let verified = |evidence: &Evidence| {
+            let again = Evidence::from_bytes(&evidence.to_bytes()).unwrap();
+            assert_eq!(again, *evidence);
+            let offence = again.verify(&self.context).unwrap();
+            let mut other = self.context.clone();
+            other.attempt += 1;
+            assert_eq!(again.verify(&other), Err(EvidenceError::NotSigned));
+            (again.accused(), offence)
+        };
+        honest
+            .flat_map(|(_, evidence)| evidence)
+            .map(verified)
+            .collect()
+    }
+
     pub(crate) fn assert_good(&self, run: Run<Option<KeyShare>>) {
+        let accused: BTreeSet<_> = self.proven(&run, None).into_iter().map(|it| it.0).collect();
+        assert!(accused.len() <= 1, "there is one cheater at most");
         assert_same_key(&self.context, &self.old, &new_shares(&self.context, run));
     }
 
@@ -79,6 +108,9 @@ impl Case {
         culprit: PartyId,
         offence: Offence,
     ) {
+        for (accused, _) in self.proven(run, Some(culprit)) {
+            assert_eq!(accused, culprit, "no honest party is proven guilty");
+        }
         let blame = vec![Blame {
             party: culprit,
             offence,
@@ -107,7 +139,10 @@ impl Case {
 }
 
 /// Replaces what `dealer` deals, and drops its answers.
-fn dealing(dealer: PartyId, mut replace: impl FnMut(&Packet) -> Packet + 'static) -> Network {
+pub(crate) fn dealing(
+    dealer: PartyId,
+    mut replace: impl FnMut(&Packet) -> Packet + 'static,
+) -> Network {
     Network::orderly(4).tamper(
         move |packet| match (packet.from == dealer, packet.round()) {
             (true, DEALING) => vec![replace(&packet)],
@@ -144,7 +179,12 @@ fn wrong_dealing(
     }
 }
 
-fn deal_from(case: &Case, dealer: &PartyId, packet: &Packet, polynomial: &Polynomial) -> Packet {
+pub(crate) fn deal_from(
+    case: &Case,
+    dealer: &PartyId,
+    packet: &Packet,
+    polynomial: &Polynomial,
+) -> Packet {
     let dealt = polynomial.dealt(&case.context, dealer, &packet.to);
     packet.with_body(dealt.encode())
 }
@@ -560,7 +600,7 @@ fn a_party_that_stops_at_any_message() {
                 let leaves = !case.context.committee.contains(&party);
                 let spare = case.context.dealers.len() == 3;
                 assert!(!(leaves && spare) || bad.is_empty(), "one to spare");
-                let packages: std::collections::BTreeSet<_> = good
+                let packages: BTreeSet<_> = good
                     .iter()
                     .map(|(_, it)| it.as_ref().unwrap().as_ref().unwrap().public().digest())
                     .collect();
@@ -598,7 +638,10 @@ proptest! {
             });
             if rng.gen_bool(0.2) { vec![packet, spoilt] } else { vec![spoilt] }
         }));
-        let mut digests = std::collections::BTreeSet::new();
+        for (accused, _) in case.proven(&run, Some(liar)) {
+            prop_assert_eq!(accused, liar);
+        }
+        let mut digests = BTreeSet::new();
         for (party, outcome) in run.outcomes.iter().filter(|(party, _)| **party != liar) {
             match outcome {
                 Ok(Some(share)) => { digests.insert(share.public().digest()); }

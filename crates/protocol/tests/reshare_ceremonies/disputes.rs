@@ -31,6 +31,21 @@ fn bad_subshare(
     })
 }
 
+/// The same dispute, but nobody is to blame for it: the dealing to the joiner is lost.
+fn lost_dealing(
+    case: &Case,
+    dealer: PartyId,
+    mut then: impl FnMut(Packet) -> Vec<Packet> + 'static,
+) -> Network {
+    let joiner = case.joiner;
+    Network::orderly(4).tamper(move |packet| {
+        if (packet.from, packet.to, packet.round()) == (dealer, joiner, DEALING) {
+            return vec![];
+        }
+        then(packet)
+    })
+}
+
 fn rounds(transcript: &[Packet]) -> Vec<u8> {
     let rounds: std::collections::BTreeSet<_> = transcript.iter().map(Packet::round).collect();
     rounds.into_iter().collect()
@@ -275,7 +290,7 @@ fn a_holder_that_passes_on_what_is_no_answer_is_blamed() {
             let seen = read::<Relay>(&edited).seen();
             (edited, seen)
         });
-        let run = case.run(bad_subshare(&case, case.leaver, cheat));
+        let run = case.run(lost_dealing(&case, case.leaver, cheat));
         case.assert_blamed(&run, case.stayer, offence);
     }
 }
@@ -285,7 +300,7 @@ fn a_holder_that_passes_on_two_things_is_blamed() {
     let case = Case::tight();
     let (culprit, deceived) = (case.stayer, case.joiner);
     let mut relay = relaying(&case, culprit, |relay| relay.answers[0] = None);
-    let network = bad_subshare(&case, case.leaver, move |packet| {
+    let network = lost_dealing(&case, case.leaver, move |packet| {
         if (packet.from, packet.to, packet.round()) == (culprit, deceived, RELAY) {
             vec![relay(&packet)]
         } else {

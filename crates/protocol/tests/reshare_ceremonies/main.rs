@@ -5,6 +5,7 @@ mod common;
 
 mod cheats;
 mod disputes;
+mod evidence;
 mod forge;
 mod golden;
 mod honest;
