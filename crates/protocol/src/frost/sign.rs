@@ -56,13 +56,12 @@ enum Stage<C: Ciphersuite> {
     /// A signer, in round 2.
     Package(Box<SigningNonces<C>>),
     /// The leader, in round 3: with its own share.
-    Shares(Box<Collecting<C>>),
+    Shares(Box<Aggregating<C>>),
     /// A signer, in round 4.
     Signature,
 }
 
-/// The package, the leader's own share, and the others' as they come in.
-type Collecting<C> = (
+type Aggregating<C> = (
     SigningPackage<C>,
     SignatureShare<C>,
     Gather<SignatureShare<C>>,
@@ -224,7 +223,7 @@ impl<C: Suite> Sign<C> {
 
     fn on_share(
         &mut self,
-        (package, own, mut gather): Collecting<C>,
+        (package, own, mut gather): Aggregating<C>,
         from: &PartyId,
         body: &[u8],
     ) -> Result<RoundStep<Signature>, Failure> {

@@ -322,10 +322,8 @@ fn a_message_of_another_attempt_is_refused() {
     case.assert_good(run);
     // Nor could its content be taken from there, in an envelope of this ceremony.
     let moved = move |packet: &Packet| packet.with_body(replayed(packet).frame().body);
-    for round in [STATEMENT] {
-        let run = case.run(Network::orderly(5).cheat(case.joiner, round, moved.clone()));
-        case.assert_blamed(&run, case.joiner, Offence::FailedProof);
-    }
+    let run = case.run(Network::orderly(5).cheat(case.joiner, STATEMENT, moved));
+    case.assert_blamed(&run, case.joiner, Offence::FailedProof);
 }
 
 /// Two dealings with good signatures, each with the right constant: the signatures are the proof.

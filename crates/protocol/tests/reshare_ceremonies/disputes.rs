@@ -275,7 +275,8 @@ fn relaying(
 
 #[test]
 fn a_holder_that_passes_on_what_is_no_answer_is_blamed() {
-    let edits: [(fn(&mut Relay), Offence); 2] = [
+    type Edit = fn(&mut Relay);
+    let edits: [(Edit, Offence); 2] = [
         (
             |relay| relay.answers[0].as_mut().unwrap().subshares[0][31] ^= 1,
             Offence::FailedProof,

@@ -133,6 +133,27 @@ fn from_any_committee_to_any_other() {
     }
 }
 
+/// What the docs say it costs; run with `--nocapture`.
+#[test]
+fn cost_of_a_refresh() {
+    for scheme in FROST {
+        for (t, n) in [(2, 3), (4, 5), (11, 15)] {
+            let old = old_shares(scheme, t, n);
+            let parties: Vec<_> = old.keys().copied().collect();
+            let context = reshare_context(any(&old).public(), &parties, &parties, t);
+            let start = std::time::Instant::now();
+            let run = Network::orderly(1).run(reshares(&context, &old));
+            let elapsed = start.elapsed();
+            let sent: usize = run.transcript.iter().map(|it| it.payload.len()).sum();
+            println!(
+                "{scheme} refresh {t} of {n}, all in one thread: {elapsed:.1?}, {} bytes sent by each",
+                sent / usize::from(n)
+            );
+            assert_eq!(new_shares(&context, run).len(), parties.len());
+        }
+    }
+}
+
 #[test]
 fn eleven_of_fifteen_to_fifteen_others_and_back_to_two() {
     for scheme in FROST {
