@@ -8,6 +8,7 @@ pub mod ceremony;
 pub mod context;
 pub mod evidence;
 pub mod share;
+pub mod simulator;
 
 mod cggmp;
 mod dkls;
