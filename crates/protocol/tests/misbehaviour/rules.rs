@@ -53,7 +53,9 @@ fn any(verdicts: &[Verdict]) -> Rule {
 fn late_second() -> Rule {
     Rule {
         verdicts: vec![Tolerated, TWICE],
-        differ: Some("a ceremony that has ended with the first version does not look at the second"),
+        differ: Some(
+            "a ceremony that has ended with the first version does not look at the second",
+        ),
     }
 }
 
@@ -126,7 +128,8 @@ fn frost_sign(round: u8, cheat: Cheat) -> Rule {
         // A signer hears the leader in every second round only, and the leader a signer: nothing comes to make it two.
         (4, Cheat::WrongRound) => one(Blamed(&[Unexpected])),
         (_, Cheat::WrongRound) => one(SILENT),
-        (4, Cheat::TwoVersions) => one(Tolerated),
+        // The leader has all it needs with the last share, a signer with the signature.
+        (3 | 4, Cheat::TwoVersions) => late_second(),
         (_, Cheat::TwoVersions) => one(TWICE),
         (1, Cheat::Random) => one(MALFORMED),
         // Commitments that are not its own: its honest code refuses to sign the package with them, and is silent.
@@ -201,32 +204,29 @@ pub(crate) fn forgery(scheme: Scheme, kind: Kind, round: u8, cheat: Cheat) -> Op
             1 | 3,
             Cheat::WrongProof,
         )
-        | (
-            Scheme::SchnorrTaproot | Scheme::SchnorrEd25519,
-            Kind::Sign,
-            3 | 4,
-            Cheat::WrongProof,
-        ) => Some(last_number),
-        (Scheme::EcdsaCggmp24, Kind::Keygen, 1, Cheat::Equivocated) => Some(|frame: &Frame| {
-            resigned(frame, |message| flip(&mut message.echo.payload, 5))
-        }),
-        (Scheme::EcdsaCggmp24, Kind::Keygen, 3, Cheat::WrongProof) => Some(|frame: &Frame| {
-            resigned(frame, |message| flip(&mut message.echo.payload, 20))
-        }),
-        (Scheme::EcdsaCggmp24, Kind::Keygen, 5, Cheat::WrongProof) => Some(|frame: &Frame| {
-            resigned(frame, |message| flip(&mut message.normal.payload, 40))
-        }),
+        | (Scheme::SchnorrTaproot | Scheme::SchnorrEd25519, Kind::Sign, 3 | 4, Cheat::WrongProof) => {
+            Some(last_number)
+        }
+        (Scheme::EcdsaCggmp24, Kind::Keygen, 1, Cheat::Equivocated) => {
+            Some(|frame: &Frame| resigned(frame, |message| flip(&mut message.echo.payload, 5)))
+        }
+        (Scheme::EcdsaCggmp24, Kind::Keygen, 3, Cheat::WrongProof) => {
+            Some(|frame: &Frame| resigned(frame, |message| flip(&mut message.echo.payload, 20)))
+        }
+        (Scheme::EcdsaCggmp24, Kind::Keygen, 5, Cheat::WrongProof) => {
+            Some(|frame: &Frame| resigned(frame, |message| flip(&mut message.normal.payload, 40)))
+        }
         (Scheme::EcdsaCggmp24, Kind::Keygen, 8, Cheat::WrongProof) => Some(last_number),
         // An even modulus, which makes the library panic.
-        (Scheme::EcdsaCggmp24, Kind::Keygen, 11, Cheat::WrongProof) => Some(|frame: &Frame| {
-            resigned(frame, |message| clear(&mut message.normal.payload, 2))
-        }),
-        (Scheme::EcdsaCggmp24, Kind::Keygen, 13, Cheat::WrongProof) => Some(|frame: &Frame| {
-            resigned(frame, |message| flip(&mut message.direct.payload, 300))
-        }),
-        (Scheme::EcdsaCggmp24, Kind::Sign, 7, Cheat::WrongProof) => Some(|frame: &Frame| {
-            resigned(frame, |message| flip(&mut message.normal.payload, 20))
-        }),
+        (Scheme::EcdsaCggmp24, Kind::Keygen, 11, Cheat::WrongProof) => {
+            Some(|frame: &Frame| resigned(frame, |message| clear(&mut message.normal.payload, 2)))
+        }
+        (Scheme::EcdsaCggmp24, Kind::Keygen, 13, Cheat::WrongProof) => {
+            Some(|frame: &Frame| resigned(frame, |message| flip(&mut message.direct.payload, 300)))
+        }
+        (Scheme::EcdsaCggmp24, Kind::Sign, 7, Cheat::WrongProof) => {
+            Some(|frame: &Frame| resigned(frame, |message| flip(&mut message.normal.payload, 20)))
+        }
         _ => None,
     }
 }
