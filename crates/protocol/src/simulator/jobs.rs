@@ -1,6 +1,9 @@
 //! What can be run: every scheme and ceremony, any sizes, from old shares that are made once.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::OnceLock,
+};
 
 use ed25519_dalek::SigningKey;
 use entropy_shared::{
@@ -157,6 +160,12 @@ fn account(number: u16) -> (PartyId, SigningKey) {
     secret[..2].copy_from_slice(&number.to_be_bytes());
     let key = SigningKey::from_bytes(&secret);
     (PartyId(key.verifying_key().to_bytes()), key)
+}
+
+/// All accounts that any case has.
+fn known_accounts() -> &'static BTreeMap<PartyId, SigningKey> {
+    static ACCOUNTS: OnceLock<BTreeMap<PartyId, SigningKey>> = OnceLock::new();
+    ACCOUNTS.get_or_init(|| accounts(MOST_ACCOUNTS))
 }
 
 fn committee(numbers: impl IntoIterator<Item = u16>, t: u16) -> Result<Committee, SetupError> {
@@ -348,7 +357,7 @@ impl Case {
         };
         let mut rng = ChaCha20Rng::seed_from_u64(seed);
         let context = signing_context(signers, public.scheme, &mut rng)?;
-        let all: BTreeMap<_, _> = (0..MOST_ACCOUNTS).map(account).collect();
+        let all = known_accounts();
         let side = |share: &&KeyShare| {
             let party = share.party();
             let account = all.get(&party).ok_or(SetupError::NotAParty)?;
@@ -398,7 +407,7 @@ impl Case {
             committee: committee.clone(),
         };
         let involved: BTreeSet<_> = dealers.iter().chain(committee.parties()).copied().collect();
-        let all: BTreeMap<_, _> = (0..MOST_ACCOUNTS).map(account).collect();
+        let all = known_accounts();
         let product: fn(Option<KeyShare>) -> Product = |share| match share {
             Some(share) => Product::Share(Box::new(share)),
             None => Product::Left,
