@@ -231,7 +231,7 @@ fn one(
 
 /// In half of the runs nobody, else up to all but one.
 fn vandal(rng: &mut ChaCha20Rng, parties: &[PartyId], seed: u64) -> Vandal {
-    let most = if rng.next_u32() % 2 == 0 {
+    let most = if rng.next_u32().is_multiple_of(2) {
         0
     } else {
         parties.len() - 1

@@ -166,7 +166,7 @@ impl Cheater {
     }
 
     /// The message of the other ceremony in its place, or any of the round if roles are others there.
-    fn from_elsewhere(&self, frame: &Frame) -> Frame {
+    fn its_twin(&self, frame: &Frame) -> Frame {
         let same = |other: &&Frame| (other.from, other.to) == (frame.from, frame.to);
         let found = self.elsewhere.iter().find(same);
         found.unwrap_or(&self.elsewhere[0]).clone()
@@ -229,10 +229,10 @@ impl Cheater {
                 frame.with_body(copy.body())
             }
             Cheat::OtherCeremony => Frame {
-                payload: self.from_elsewhere(frame).payload,
+                payload: self.its_twin(frame).payload,
                 ..frame.clone()
             },
-            Cheat::OtherCeremonyBody => frame.with_body(self.from_elsewhere(frame).body()),
+            Cheat::OtherCeremonyBody => frame.with_body(self.its_twin(frame).body()),
             Cheat::WrongRound => frame.with_round(self.round + 1),
             Cheat::TwoVersions => {
                 *body.last_mut().expect("no body is empty") ^= 1;
@@ -243,7 +243,7 @@ impl Cheater {
                 match (place, self.forgery) {
                     (Some(place), _) if place % 2 == 0 => return vec![frame.clone().into()],
                     (_, Some(forgery)) => forgery(frame),
-                    _ => frame.with_body(self.from_elsewhere(frame).body()),
+                    _ => frame.with_body(self.its_twin(frame).body()),
                 }
             }
             Cheat::WrongProof => self.forgery.expect("only where there is one")(frame),

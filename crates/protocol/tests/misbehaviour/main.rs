@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[allow(dead_code, reason = "another test forges echoes with it")]
 #[path = "../cggmp_ceremonies/forge.rs"]
 mod forge;
 #[path = "../cggmp_ceremonies/primes.rs"]
