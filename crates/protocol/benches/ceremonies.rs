@@ -137,6 +137,7 @@ fn signing_context(signers: &[&KeyShare], rng: &mut ChaCha20Rng) -> SigningConte
         path,
         tweak: TaprootTweak::None,
         digest: Digest(bytes()),
+        message: None,
         final_key: derived
             .final_key(public.scheme, &TaprootTweak::None)
             .expect("a key"),

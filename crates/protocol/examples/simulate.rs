@@ -7,6 +7,7 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+#[allow(dead_code, reason = "another test re-deals with it")]
 #[path = "../tests/cggmp_ceremonies/primes.rs"]
 mod primes;
 
@@ -167,7 +168,7 @@ fn main() -> ExitCode {
 }
 
 fn simulate(arguments: &Arguments, kind: Kind, name: &str) -> Result<(), Stop> {
-    let mut stock = Stock::preparing(primes::primed);
+    let mut stock = Stock::preparing(|sides| primes::primed(primes::OF_KEYGEN, sides));
     let mut total = Total::default();
     let start = Instant::now();
     for seed in arguments.first_seed..arguments.first_seed.saturating_add(arguments.seeds) {

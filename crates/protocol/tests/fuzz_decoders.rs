@@ -4,6 +4,7 @@
 //! rounds before the primes are run here, and few signatures; its later messages are damaged in `cggmp_ceremonies`.
 
 mod common;
+#[allow(dead_code, reason = "another test re-deals with it")]
 #[path = "cggmp_ceremonies/primes.rs"]
 mod primes;
 
@@ -154,7 +155,7 @@ fn fuzz(scheme: Scheme, kind: Kind, t: u16, n: u16, runs: u32) {
     let stock = RefCell::new(if before_primes {
         Stock::default()
     } else {
-        Stock::preparing(primes::primed)
+        Stock::preparing(|sides| primes::primed(primes::OF_KEYGEN, sides))
     });
     let config = ProptestConfig {
         cases: runs,

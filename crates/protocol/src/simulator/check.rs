@@ -91,7 +91,8 @@ pub const fn is_provable(offence: Offence) -> bool {
         | Offence::Equivocation
         | Offence::FailedProof
         | Offence::BadShare
-        | Offence::Panic => true,
+        | Offence::Panic
+        | Offence::Banned => true,
     }
 }
 

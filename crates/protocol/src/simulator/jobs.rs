@@ -14,12 +14,11 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{CryptoRngCore, RngCore, SeedableRng};
 use zeroize::Zeroizing;
 
-use self::pending::{ReshareContext, reshare};
 use super::{Expected, Honest, Plan, Running, Violation, below, run};
 use crate::{
     ceremony::{Ceremony, Step},
-    context::{KeygenContext, SetupError, SigningContext, Subject},
-    keygen,
+    context::{KeygenContext, ReshareContext, SetupError, SigningContext, Subject},
+    keygen, reshare,
     share::KeyShare,
     sign,
 };
@@ -477,6 +476,7 @@ fn signing_context(
         path,
         tweak,
         digest: Digest(digest),
+        message: None,
         final_key: derived.final_key(scheme, &tweak)?,
         leader,
         signers: nonces,
@@ -517,39 +517,5 @@ impl Stock {
             }
         }
         Ok(())
-    }
-}
-
-/// Stands for the redistribution until this crate has it: refuses every scheme.
-mod pending {
-    use super::{
-        CeremonyId, Committee, Genesis, KeyShare, PartyId, Running, Scheme, SetupError, SigningKey,
-    };
-    use entropy_shared::{PublicPackage, tagged_hash};
-
-    #[expect(dead_code, reason = "nothing reads what is refused")]
-    pub(super) struct ReshareContext {
-        pub(super) genesis: Genesis,
-        pub(super) scheme: Scheme,
-        pub(super) epoch: u32,
-        pub(super) attempt: u32,
-        pub(super) from: PublicPackage,
-        pub(super) dealers: Vec<PartyId>,
-        pub(super) committee: Committee,
-    }
-
-    impl ReshareContext {
-        pub(super) fn id(&self) -> CeremonyId {
-            CeremonyId(tagged_hash("entropy/simulator/pending", &self.attempt))
-        }
-    }
-
-    pub(super) fn reshare(
-        context: &ReshareContext,
-        _: PartyId,
-        _: &SigningKey,
-        _: Option<&KeyShare>,
-    ) -> Result<Running<Option<KeyShare>>, SetupError> {
-        Err(SetupError::UnsupportedScheme(context.scheme))
     }
 }

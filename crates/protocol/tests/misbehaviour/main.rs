@@ -8,6 +8,7 @@ mod common;
 #[allow(dead_code, reason = "another test forges echoes with it")]
 #[path = "../cggmp_ceremonies/forge.rs"]
 mod forge;
+#[allow(dead_code, reason = "another test re-deals with it")]
 #[path = "../cggmp_ceremonies/primes.rs"]
 mod primes;
 
@@ -30,14 +31,12 @@ use entropy_shared::{PartyId, Scheme};
 use rand_core::CryptoRngCore;
 use rules::{Role, Rule, Verdict, conforms_in, forgery, rule};
 
-/// What this version cannot run yet: to be deleted line by line as it can.
-const NOT_YET: &[(Scheme, Kind)] = &[
+/// Those whose table is not written down yet; each has cheaters of its own in the tests of its ceremonies.
+const WITHOUT_A_TABLE: &[(Scheme, Kind)] = &[
     (Scheme::EcdsaDkls23, Kind::Keygen),
     (Scheme::EcdsaDkls23, Kind::Sign),
     (Scheme::EcdsaP256, Kind::Keygen),
     (Scheme::EcdsaP256, Kind::Sign),
-    (Scheme::SchnorrEd25519, Kind::Keygen),
-    (Scheme::SchnorrEd25519, Kind::Sign),
     (Scheme::EcdsaCggmp24, Kind::Refresh),
     (Scheme::EcdsaCggmp24, Kind::Reshare),
     (Scheme::EcdsaDkls23, Kind::Refresh),
@@ -300,20 +299,23 @@ impl Ceremony for Deaf {
 }
 
 #[test]
-fn what_cannot_run_yet_is_known() {
-    let mut stock = Stock::preparing(primes::primed);
+fn every_ceremony_of_every_scheme_runs_undisturbed() {
+    let mut stock = Stock::preparing(|sides| primes::primed(primes::OF_KEYGEN, sides));
     for scheme in Scheme::ALL {
         for kind in Kind::ALL {
-            let built = Case::new(scheme, kind, 2, 2).build(&mut stock, 1);
-            let refused = matches!(built.err(), Some(SetupError::UnsupportedScheme(_)));
-            let known = NOT_YET.contains(&(scheme, kind));
-            assert_eq!(refused, known, "{scheme} {}", kind.name());
-            if known {
-                println!(
-                    "NOT TESTED, because this version cannot run it: {scheme} {}",
-                    kind.name()
-                );
+            if WITHOUT_A_TABLE.contains(&(scheme, kind)) {
+                println!("WITHOUT A TABLE: {scheme} {}", kind.name());
             }
+            if scheme == Scheme::EcdsaCggmp24 && matches!(kind, Kind::Refresh | Kind::Reshare) {
+                println!("  NOT RUN here, as it would search for primes: see cggmp_ceremonies");
+                continue;
+            }
+            let job = Case::new(scheme, kind, 2, 2).build(&mut stock, SEED);
+            let job = job.unwrap_or_else(|error| panic!("{scheme} {}: {error}", kind.name()));
+            let run = run(job.parties, &Plan::quiet(), &mut Honest, SEED);
+            check(&run, &job.expected, &BTreeSet::new()).expect("no rule is broken");
+            let done = run.ends.values().all(|end| matches!(end, End::Done(_)));
+            assert!(done, "{scheme} {}: {:?}", kind.name(), run.ends);
         }
     }
 }
@@ -321,10 +323,6 @@ fn what_cannot_run_yet_is_known() {
 fn frost(scheme: Scheme) {
     let mut cells = 0;
     for kind in [Kind::Keygen, Kind::Sign] {
-        if NOT_YET.contains(&(scheme, kind)) {
-            println!("SKIPPED: {scheme} {}", kind.name());
-            continue;
-        }
         for (t, n) in [(2, 2), (2, 3), (3, 4), (4, 5)] {
             cells += Table::new(scheme, kind, t, n).run();
         }
@@ -345,7 +343,7 @@ fn schnorr_ed25519() {
 /// Two parties, whose primes are given. A whole ceremony takes seconds, so that there are few cells, and none of another ceremony.
 fn primed(kind: Kind, only: Vec<(u8, Cheat)>) -> Table {
     let mut table = Table::new(Scheme::EcdsaCggmp24, kind, 2, 2);
-    table.stock = Stock::preparing(primes::primed);
+    table.stock = Stock::preparing(|sides| primes::primed(primes::OF_KEYGEN, sides));
     table.culprits = 1;
     table.only = Some(only);
     table
