@@ -98,8 +98,9 @@ pub enum Offence {
     BadShare,
     /// A message that made the library panic.
     Panic,
-    /// A message that shows something of what later signatures of the same two parties would use again: they must never sign
-    /// together under this share any more ([`crate::KeyShare::ban`]).
+    /// A check of DKLs23's multiplication failed: may never sign together with the reporter again under this share.
+    ///
+    /// Whoever gets this must have its share remember it ([`crate::KeyShare::ban`]), and store the share, before it answers anyone.
     Banned,
 }
 
@@ -114,7 +115,7 @@ impl fmt::Display for Offence {
             Self::FailedProof => "sent a proof that does not verify",
             Self::BadShare => "sent a share that does not fit",
             Self::Panic => "sent a message that made the library panic",
-            Self::Banned => "cheated in a way that forbids to sign with it again",
+            Self::Banned => "failed a check of the multiplication and is banned",
         })
     }
 }

@@ -189,8 +189,8 @@ pub enum SetupError {
     /// The context has a message for a scheme that signs digests only, or one that its digest does not stand for.
     #[error("the message is not what the digest stands for")]
     Message,
-    /// The share's party must not sign together with this signer any more.
-    #[error("this server must not sign together with {0} under this share any more")]
+    /// A signer is named that this share may not sign together with any more: see [`KeyShare::ban`].
+    #[error("this server may not sign together with {0} under this share any more")]
     BannedPair(PartyId),
     /// Key, path and tweak give no key.
     #[error(transparent)]
@@ -244,6 +244,9 @@ impl SigningContext {
         let names = |party: &PartyId| self.signers.iter().any(|(signer, _)| signer == party);
         if !names(&share.party()) {
             return Err(SetupError::NotAParty);
+        }
+        if let Some(party) = share.banned().iter().find(|party| names(party)) {
+            return Err(SetupError::BannedPair(*party));
         }
         if !names(&self.leader) {
             return Err(SetupError::Leader);

@@ -33,7 +33,6 @@ use entropy_shared::{PartyId, Scheme, Signature};
 use group::{Ed25519, P256, Secp256k1};
 use guard::Guard;
 use reshare::Reshare;
-use share::Secret;
 
 /// One party's side of a key generation; its output is the party's share.
 ///
@@ -61,11 +60,11 @@ pub fn keygen(
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
         Scheme::EcdsaDkls23 => {
-            let inner = dkls::Keygen::<Secp256k1>::new(context, me, account)?;
+            let inner = dkls::Keygen::<dkls_k256::Secp256k1>::new(context, me)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
         Scheme::EcdsaP256 => {
-            let inner = dkls::Keygen::<P256>::new(context, me, account)?;
+            let inner = dkls::Keygen::<dkls_p256::NistP256>::new(context, me)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
     }
@@ -110,28 +109,26 @@ pub fn sign(
 ) -> Result<Box<dyn Ceremony<Output = Signature>>, SetupError> {
     context.check(share)?;
     let (me, parties) = (share.party(), context.signer_ids());
-    match (share.public().scheme, &share.secret) {
-        (Scheme::EcdsaCggmp24, _) => {
+    match share.public().scheme {
+        Scheme::EcdsaCggmp24 => {
             let inner = cggmp::Sign::new(context, share, account)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
-        (Scheme::SchnorrTaproot, _) => {
+        Scheme::SchnorrTaproot => {
             let inner = frost::Sign::<frost::Secp256K1Sha256TR>::new(context, share)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
-        (Scheme::SchnorrEd25519, _) => {
+        Scheme::SchnorrEd25519 => {
             let inner = frost::Sign::<frost::Ed25519Sha512>::new(context, share)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
-        (Scheme::EcdsaDkls23, Secret::Dkls(secret)) => {
-            let inner = dkls::Sign::new(context, share, secret)?;
+        Scheme::EcdsaDkls23 => {
+            let inner = dkls::Sign::<dkls_k256::Secp256k1>::new(context, share)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
-        (Scheme::EcdsaP256, Secret::DklsP256(secret)) => {
-            let inner = dkls::Sign::new(context, share, secret)?;
+        Scheme::EcdsaP256 => {
+            let inner = dkls::Sign::<dkls_p256::NistP256>::new(context, share)?;
             Ok(Box::new(Guard::new(context.id(), me, parties, inner)))
         }
-        // A share's secret is of its scheme.
-        (Scheme::EcdsaDkls23 | Scheme::EcdsaP256, _) => Err(SetupError::OtherShare),
     }
 }

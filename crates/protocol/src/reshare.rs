@@ -2,7 +2,7 @@
 //!
 //! 1 to 6: [`crate::redistribution`], for every scheme; where nobody is in dispute it is over after 3.
 //! 7 and on: what the scheme needs besides shares. FROST needs nothing; CGGMP'24 makes new auxiliary material, five rounds;
-//! DKLs23 sets the new shares up between each two holders, two rounds.
+//! DKLs23 sets the new shares up between each two holders and agrees on the digest as it does, three rounds.
 //! Last: each holder to each: the digest of the public package.
 //!
 //! A dealer that leaves is done when all that might be asked of it has been: when the claims are agreed upon, and any
@@ -76,7 +76,8 @@ impl Finish {
             + match self {
                 Self::Frost => 0,
                 Self::Cggmp => cggmp::AUXILIARY_ROUNDS,
-                Self::Dkls => dkls::SETUP_ROUNDS,
+                // Its last round is the agreement.
+                Self::Dkls => dkls::SETUP_ROUNDS - 1,
             }
     }
 }
@@ -86,7 +87,7 @@ enum Phase<G: Group> {
     Ready(Box<Redistribution<G>>, Option<Zeroizing<G::Scalar>>),
     Redistribution(Box<Redistribution<G>>),
     Auxiliary(cggmp::Auxiliary<FIRST_OF_ENDING>, Box<Unfinished>),
-    Setup(Box<dyn dkls::AnySetup>, Box<PublicPackage>),
+    Setup(Box<dyn Rounds<Output = KeyShare>>),
     Agreement(Box<KeyShare>, BTreeSet<PartyId>),
     /// Between phases, and after the end.
     Over,
@@ -194,12 +195,25 @@ impl<G: Group> Reshare<G> {
                 Ok((outbound, None))
             }
             Finish::Dkls => {
-                let (setup, outbound) =
-                    dkls::set_up(&self.id, FIRST_OF_ENDING, &public, self.me, &new.secret)?;
-                self.phase = Phase::Setup(setup, Box::new(public));
-                Ok((outbound, None))
+                let before = redistribution::ROUNDS;
+                let mut setup = dkls::setup(public, self.me, &new.secret, before)?;
+                let step = setup.start(rng);
+                self.advance(setup, step)
             }
         }
+    }
+
+    /// Goes on from a step of the pairwise set-up, which ends with the share.
+    fn advance(
+        &mut self,
+        setup: Box<dyn Rounds<Output = KeyShare>>,
+        step: RoundStep<KeyShare>,
+    ) -> Outcome {
+        let output = step.outcome.transpose()?;
+        if output.is_none() {
+            self.phase = Phase::Setup(setup);
+        }
+        Ok((step.outbound, output.map(Some)))
     }
 
     /// Checks that the new secret is the one of our new verification share.
@@ -235,13 +249,10 @@ impl<G: Group> Reshare<G> {
                 let secret = cggmp::secret(secret, material)?;
                 self.agree(unfinished.public, share::Secret::Cggmp(Box::new(secret)))
             }
-            Phase::Setup(mut setup, public) => match setup.receive(from, body)? {
-                (_, Some(secret)) => self.agree(*public, secret),
-                (outbound, None) => {
-                    self.phase = Phase::Setup(setup, public);
-                    Ok((outbound, None))
-                }
-            },
+            Phase::Setup(mut setup) => {
+                let step = setup.receive(from, body, rng);
+                self.advance(setup, step)
+            }
             Phase::Agreement(share, mut awaited) => {
                 // All that the digest covers has been agreed upon already: nobody honest can have another.
                 if decode_body::<Digest>(from, body)? != share.public().digest() {
@@ -276,7 +287,7 @@ impl<G: Group> Rounds for Reshare<G> {
         match &self.phase {
             Phase::Redistribution(redistribution) => redistribution.round(),
             Phase::Auxiliary(session, _) => session.round(),
-            Phase::Setup(setup, _) => setup.round(),
+            Phase::Setup(setup) => setup.round(),
             Phase::Agreement(..) => self.finish.agreement(),
             Phase::Ready(..) | Phase::Over => redistribution::FIRST,
         }
@@ -290,7 +301,7 @@ impl<G: Group> Rounds for Reshare<G> {
         match &self.phase {
             Phase::Redistribution(redistribution) => redistribution.awaited(),
             Phase::Auxiliary(session, _) => session.awaited(),
-            Phase::Setup(setup, _) => setup.awaited(),
+            Phase::Setup(setup) => setup.awaited(),
             Phase::Agreement(_, awaited) => awaited.iter().copied().collect(),
             Phase::Ready(..) | Phase::Over => Vec::new(),
         }

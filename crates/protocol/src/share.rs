@@ -2,13 +2,10 @@
 
 use codec::{Decode, DecodeAll, Encode};
 use entropy_shared::{PartyId, PublicPackage, Scheme, VerifyingKey};
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 use zeroize::Zeroizing;
 
-use crate::{
-    cggmp, dkls, frost,
-    group::{P256, Secp256k1},
-};
+use crate::{cggmp, dkls, frost};
 
 /// Version of the encoding.
 const VERSION: u8 = 1;
@@ -23,8 +20,8 @@ pub struct KeyShare {
 /// The scheme's own secret.
 pub(crate) enum Secret {
     Cggmp(Box<cggmp::Secret>),
-    Dkls(Box<dkls::Secret<Secp256k1>>),
-    DklsP256(Box<dkls::Secret<P256>>),
+    Dkls(Box<dkls::Secret<dkls_k256::Secp256k1>>),
+    DklsP256(Box<dkls::Secret<dkls_p256::NistP256>>),
     Frost(frost::Secret),
 }
 
@@ -73,12 +70,8 @@ impl KeyShare {
             Secret::Cggmp(secret) => {
                 public.scheme == Scheme::EcdsaCggmp24 && secret.fits(verification, &public)
             }
-            Secret::Dkls(secret) => {
-                public.scheme == Scheme::EcdsaDkls23 && secret.fits(&party, verification, &public)
-            }
-            Secret::DklsP256(secret) => {
-                public.scheme == Scheme::EcdsaP256 && secret.fits(&party, verification, &public)
-            }
+            Secret::Dkls(secret) => secret.fits(verification, &public, &party),
+            Secret::DklsP256(secret) => secret.fits(verification, &public, &party),
             Secret::Frost(secret) => {
                 matches!(
                     (public.scheme, verification),
@@ -113,45 +106,42 @@ impl KeyShare {
     pub(crate) fn secret_scalar(&self) -> Zeroizing<Vec<u8>> {
         let mut bytes = match &self.secret {
             Secret::Cggmp(secret) => secret.encode(),
-            Secret::Dkls(secret) => return secret.share(),
-            Secret::DklsP256(secret) => return secret.share(),
+            Secret::Dkls(secret) => return Zeroizing::new(secret.share().to_vec()),
+            Secret::DklsP256(secret) => return Zeroizing::new(secret.share().to_vec()),
             Secret::Frost(secret) => secret.encode(),
         };
         bytes.truncate(32);
         bytes
     }
 
-    /// Whether the two parties must not sign together under this share, because the other was caught at [`Offence::Banned`].
-    pub fn is_banned(&self, party: &PartyId) -> bool {
-        let index = self.public.committee.index(party);
-        index.is_some_and(|index| match &self.secret {
-            Secret::Dkls(secret) => secret.is_banned(index),
-            Secret::DklsP256(secret) => secret.is_banned(index),
-            Secret::Cggmp(_) | Secret::Frost(_) => false,
-        })
+    /// With whom this share may not sign any more. Always empty for schemes other than DKLs23's.
+    pub fn banned(&self) -> &BTreeSet<PartyId> {
+        static NOBODY: BTreeSet<PartyId> = BTreeSet::new();
+        match &self.secret {
+            Secret::Dkls(secret) => secret.banned(),
+            Secret::DklsP256(secret) => secret.banned(),
+            Secret::Cggmp(_) | Secret::Frost(_) => &NOBODY,
+        }
     }
 
-    /// Remembers that the share's party must not sign together with `party` any more; whether that is new.
+    /// Remembers an [`Offence::Banned`](crate::Offence::Banned): from now on [`crate::sign`] refuses a context that names `party`. Says whether that is news.
     ///
-    /// To be called for everybody whom a signing blames for [`Offence::Banned`], and to be flushed to disk before anything is
-    /// answered: a second signature with that party could give it the share. Schemes without such an offence remember nothing.
-    pub fn ban(&mut self, party: &PartyId) -> bool {
-        let other = (*party != self.party)
-            .then(|| self.public.committee.index(party))
-            .flatten();
-        other.is_some_and(|index| match &mut self.secret {
-            Secret::Dkls(secret) => secret.ban(index),
-            Secret::DklsP256(secret) => secret.ban(index),
+    /// It lasts as long as the share, and is part of its encoding, which the caller must store before it answers anyone. New shares of the key
+    /// start afresh, because their set-up is another. Bans nobody who is no peer under this share; other schemes have nothing to ban for.
+    pub fn ban(&mut self, party: PartyId) -> bool {
+        match &mut self.secret {
+            Secret::Dkls(secret) => secret.ban(party),
+            Secret::DklsP256(secret) => secret.ban(party),
             Secret::Cggmp(_) | Secret::Frost(_) => false,
-        })
+        }
     }
 
     /// The share's bytes, for encrypted storage only.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let secret = match &self.secret {
             Secret::Cggmp(secret) => secret.encode(),
-            Secret::Dkls(secret) => secret.encode(),
-            Secret::DklsP256(secret) => secret.encode(),
+            Secret::Dkls(secret) => secret.encode(&self.public, &self.party),
+            Secret::DklsP256(secret) => secret.encode(&self.public, &self.party),
             Secret::Frost(secret) => secret.encode(),
         };
         let encoded = Encoded {
@@ -179,8 +169,16 @@ impl KeyShare {
             scheme @ (Scheme::SchnorrTaproot | Scheme::SchnorrEd25519) => {
                 Secret::Frost(frost::Secret::decode(scheme, &encoded.secret)?)
             }
-            Scheme::EcdsaDkls23 => Secret::Dkls(Box::new(dkls::Secret::decode(&encoded.secret)?)),
-            Scheme::EcdsaP256 => Secret::DklsP256(Box::new(dkls::Secret::decode(&encoded.secret)?)),
+            Scheme::EcdsaDkls23 => Secret::Dkls(Box::new(dkls::Secret::decode(
+                &encoded.secret,
+                &encoded.public,
+                &encoded.party,
+            )?)),
+            Scheme::EcdsaP256 => Secret::DklsP256(Box::new(dkls::Secret::decode(
+                &encoded.secret,
+                &encoded.public,
+                &encoded.party,
+            )?)),
         };
         Self::new(encoded.public.clone(), encoded.party, secret)
     }

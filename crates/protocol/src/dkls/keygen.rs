@@ -1,447 +1,302 @@
-//! Key generation: Feldman's verifiable secret sharing of everybody's contribution, committed to before anybody shows its own, then the pairwise set-up.
+//! Distributed key generation: everyone deals a random polynomial (Pedersen's, with Feldman's commitments), then the pairwise set-up follows.
 //!
-//! 1. each to all: commitment to what it will deal;
-//! 2. each to all: commitments to its polynomial, signed, with what opens round 1;
-//! 3. each to all: what it has seen of all dealings;
-//! 4. each to each: its subshare, secret;
-//! 5. and 6. the set-up of the shares, with proofs that each knows its own;
-//! 7. each to all: digest of the public package.
+//! 1. everyone to all: hash of the commitments to its polynomial;
+//! 2. everyone to all, once all hashes are in: the commitments, exactly `t` points;
+//! 3. everyone to all: hash of the ceremony id and of all commitments, so that no secret leaves on a disputed broadcast;
+//! 4. everyone to each: its value of the polynomial, secret, checked against the commitments;
+//! 5. to 7.: [`Setup`], with a proof of everybody that it knows its share.
 //!
-//! The library's own first phase deals without commitments: one wrong subshare stops it, and nobody can say whose it was.
+//! The library's own dealing (`dkg::phase1`, protocol 9.1 of ePrint 2023/602) commits to no coefficients: a wrong share there stops everyone and names
+//! nobody. Here its dealer is named by whom it was dealt to. A hash before the points, so that nobody chooses its own after it has seen others':
+//! the key is random as long as one dealer is honest, and nobody can do more about it than stop and try again.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-};
+use std::{collections::BTreeMap, mem};
 
-use codec::{Decode, Encode};
-use ed25519_dalek::SigningKey;
-use entropy_shared::{CeremonyId, Digest, PartyId, PublicPackage, VerifyingKey, tagged_hash};
+use entropy_shared::{CeremonyId, PartyId, PublicPackage, tagged_hash};
 use rand_core::CryptoRngCore;
 use zeroize::Zeroizing;
 
 use super::{
-    Curve, PointBytes, Secret,
-    setup::{self, Setup, Shares},
+    Curve, SETUP_ROUNDS, Setup, compress,
+    dealing::{Commitments, Polynomial},
+    missing, refused, scalar, scalar_bytes, to_all,
 };
 use crate::{
     ceremony::{Failure, Offence},
     context::{KeygenContext, SetupError},
-    gather::Gather,
     guard::{RoundMessage, RoundStep, Rounds},
-    redistribution::{Commitments, Dealing, Domain, Polynomial, Seen},
     share::KeyShare,
-    wire::decode_body,
 };
 
-const COMMITMENT: u8 = 1;
-const DEALING: u8 = 2;
-const SEEN: u8 = 3;
-const SUBSHARES: u8 = 4;
-const FIRST_OF_SETUP: u8 = 5;
-const AGREEMENT: u8 = FIRST_OF_SETUP + setup::ROUNDS;
-
-const DEALINGS: Domain = Domain {
-    content: "entropy/dkls/commitments/v1",
-    signature: "entropy/dkls/dealing/v1",
-};
-
-type Outcome = Result<(Vec<RoundMessage>, Option<KeyShare>), Failure>;
-
-/// A dealing and what opens the commitment to it.
-#[derive(Encode, Decode)]
-struct Opening {
-    nonce: [u8; 32],
-    dealing: Dealing<PointBytes>,
-}
+/// Rounds before the set-up.
+const DEALING_ROUNDS: u8 = 4;
 
 /// One party's side.
 pub(crate) struct Keygen<C: Curve> {
-    id: CeremonyId,
     context: KeygenContext,
+    id: CeremonyId,
     me: PartyId,
-    account: SigningKey,
-    others: Vec<PartyId>,
-    phase: Phase<C>,
+    index: u16,
+    peers: Vec<PartyId>,
+    stage: Stage<C>,
 }
 
-enum Phase<C: Curve> {
-    Ready,
-    Committed {
-        polynomial: Polynomial<C>,
-        opening: Opening,
-        gather: Gather<[u8; 32]>,
-    },
-    Dealing {
-        polynomial: Polynomial<C>,
-        committed: BTreeMap<PartyId, [u8; 32]>,
-        dealt: BTreeMap<PartyId, (Commitments<C>, Seen)>,
-        awaited: BTreeSet<PartyId>,
-    },
-    Seen {
-        polynomial: Polynomial<C>,
-        dealt: BTreeMap<PartyId, (Commitments<C>, Seen)>,
-        awaited: BTreeSet<PartyId>,
-    },
-    Subshares {
-        commitments: BTreeMap<PartyId, Commitments<C>>,
-        sum: Zeroizing<C::Scalar>,
-        awaited: BTreeSet<PartyId>,
-    },
-    Setup(Box<Setup<C>>, Keys),
-    Agreement(Box<KeyShare>, BTreeSet<PartyId>),
-    /// Between phases, and after the end.
-    Over,
+/// What is awaited. Each stage owns its secrets, which are erased with it.
+enum Stage<C: Curve> {
+    /// The start, or nothing any more.
+    Idle,
+    Hashes(Box<Hashes<C>>),
+    Points(Box<Points<C>>),
+    Echoes(Box<Echoes<C>>),
+    Shares(Box<Shares<C>>),
+    Setup(Box<Setup<C>>),
 }
 
-/// The root key and everybody's verification share.
-struct Keys {
-    root_key: VerifyingKey,
-    verification_shares: Vec<VerifyingKey>,
+struct Hashes<C: Curve> {
+    polynomial: Polynomial<C>,
+    own: Vec<u8>,
+    heard: BTreeMap<PartyId, [u8; 32]>,
+}
+
+struct Points<C: Curve> {
+    polynomial: Polynomial<C>,
+    own: Vec<u8>,
+    hashes: BTreeMap<PartyId, [u8; 32]>,
+    heard: BTreeMap<PartyId, (Vec<u8>, Commitments<C>)>,
+}
+
+struct Echoes<C: Curve> {
+    polynomial: Polynomial<C>,
+    dealers: BTreeMap<PartyId, Commitments<C>>,
+    echo: [u8; 32],
+    heard: BTreeMap<PartyId, ()>,
+}
+
+struct Shares<C: Curve> {
+    own: Zeroizing<C::Scalar>,
+    dealers: BTreeMap<PartyId, Commitments<C>>,
+    heard: BTreeMap<PartyId, Zeroizing<C::Scalar>>,
 }
 
 impl<C: Curve> Keygen<C> {
-    /// Prepares the side of `me`, who must be in the committee; `account` is its key.
-    pub(crate) fn new(
-        context: &KeygenContext,
-        me: PartyId,
-        account: &SigningKey,
-    ) -> Result<Self, SetupError> {
-        if account.verifying_key().to_bytes() != me.0 {
-            return Err(SetupError::NotAParty);
-        }
-        let parties = context.committee.parties().iter();
+    /// Prepares the side of `me`, who must be in the committee.
+    pub(crate) fn new(context: &KeygenContext, me: PartyId) -> Result<Self, SetupError> {
+        let index = context.committee.index(&me).ok_or(SetupError::NotAParty)?;
+        let parties = context.committee.parties().iter().copied();
         Ok(Self {
-            id: context.id(),
             context: context.clone(),
+            id: context.id(),
             me,
-            account: account.clone(),
-            others: parties.filter(|party| **party != me).copied().collect(),
-            phase: Phase::Ready,
+            index,
+            peers: parties.filter(|party| *party != me).collect(),
+            stage: Stage::Idle,
         })
     }
 
-    fn to_all(&self, round: u8, body: &impl Encode) -> Vec<RoundMessage> {
-        let message = |to: &PartyId| RoundMessage {
-            to: *to,
-            round,
-            body: body.encode(),
-        };
-        self.others.iter().map(message).collect()
+    fn threshold(&self) -> u16 {
+        self.context.committee.threshold()
     }
 
-    fn index(&self, party: &PartyId) -> Result<u16, Failure> {
-        self.context
-            .committee
-            .index(party)
-            .ok_or_else(|| Failure::unattributed("a party is not in the committee"))
+    /// What a dealer shows of its commitments before it shows them. Bound to the dealer: another's cannot be copied.
+    fn hash(&self, dealer: &PartyId, points: &[u8]) -> [u8; 32] {
+        tagged_hash("entropy/dkls/commitments/v1", &(self.id, dealer, points))
     }
 
-    fn awaiting(&self) -> BTreeSet<PartyId> {
-        self.others.iter().copied().collect()
-    }
-
-    fn commitment(&self, dealer: &PartyId, opening: &Opening) -> [u8; 32] {
-        tagged_hash(
-            "entropy/dkls/commitment/v1",
-            &(self.id, dealer, opening.nonce, &opening.dealing.commitments),
-        )
-    }
-
-    fn commit(&mut self, rng: &mut dyn CryptoRngCore) -> Outcome {
-        let constant = Zeroizing::new(C::random(rng));
-        let polynomial = Polynomial::<C>::new(&constant, self.context.committee.threshold(), rng);
-        let points = polynomial
-            .commit()
-            .ok_or_else(|| Failure::unattributed("a coefficient is zero"))?;
-        let mut nonce = [0; 32];
-        rng.fill_bytes(&mut nonce);
-        let opening = Opening {
-            nonce,
-            dealing: Dealing::new(DEALINGS, &self.id, &self.account, points),
-        };
-        let outbound = self.to_all(COMMITMENT, &self.commitment(&self.me, &opening));
-        self.phase = Phase::Committed {
-            polynomial,
-            opening,
-            gather: Gather::from_each(&self.others),
-        };
-        Ok((outbound, None))
-    }
-
-    fn handle(&mut self, from: &PartyId, body: &[u8]) -> Outcome {
-        match mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Committed {
-                polynomial,
-                opening,
-                mut gather,
-            } => {
-                if gather.insert(from, decode_body(from, body)?) {
-                    return self.deal(polynomial, &opening, gather.into_values());
-                }
-                self.phase = Phase::Committed {
-                    polynomial,
-                    opening,
-                    gather,
-                };
-                Ok((Vec::new(), None))
-            }
-            Phase::Dealing {
-                polynomial,
-                committed,
-                mut dealt,
-                mut awaited,
-            } => {
-                let dealing = self.read_dealing(from, body, &committed)?;
-                dealt.insert(*from, dealing);
-                awaited.remove(from);
-                if awaited.is_empty() {
-                    return Ok(self.show(polynomial, dealt));
-                }
-                self.phase = Phase::Dealing {
-                    polynomial,
-                    committed,
-                    dealt,
-                    awaited,
-                };
-                Ok((Vec::new(), None))
-            }
-            Phase::Seen {
-                polynomial,
-                dealt,
-                mut awaited,
-            } => {
-                self.compare(from, body, &dealt)?;
-                awaited.remove(from);
-                if awaited.is_empty() {
-                    return self.send_subshares(&polynomial, dealt);
-                }
-                self.phase = Phase::Seen {
-                    polynomial,
-                    dealt,
-                    awaited,
-                };
-                Ok((Vec::new(), None))
-            }
-            Phase::Subshares {
-                commitments,
-                mut sum,
-                mut awaited,
-            } => {
-                let subshare = self.read_subshare(from, body, &commitments)?;
-                *sum = *sum + *subshare;
-                awaited.remove(from);
-                if awaited.is_empty() {
-                    return self.set_up(&commitments, &sum);
-                }
-                self.phase = Phase::Subshares {
-                    commitments,
-                    sum,
-                    awaited,
-                };
-                Ok((Vec::new(), None))
-            }
-            Phase::Setup(mut setup, keys) => match setup.receive(from, body)? {
-                (_, Some(secret)) => self.agree(secret, keys),
-                (outbound, None) => {
-                    self.phase = Phase::Setup(setup, keys);
-                    Ok((outbound, None))
-                }
-            },
-            Phase::Agreement(share, mut awaited) => {
-                if decode_body::<Digest>(from, body)? != share.public().digest() {
-                    // The package follows from the dealings, on which `from` agreed with this server: it contradicts itself.
-                    return Err(Failure::blaming(*from, Offence::Equivocation));
-                }
-                awaited.remove(from);
-                if awaited.is_empty() {
-                    return Ok((Vec::new(), Some(*share)));
-                }
-                self.phase = Phase::Agreement(share, awaited);
-                Ok((Vec::new(), None))
-            }
-            Phase::Ready | Phase::Over => Ok((Vec::new(), None)),
+    fn to_all(&self, round: u8, body: &[u8]) -> RoundStep<KeyShare> {
+        RoundStep {
+            outbound: to_all(&self.peers, round, body),
+            outcome: None,
         }
     }
 
-    fn deal(
-        &mut self,
-        polynomial: Polynomial<C>,
-        opening: &Opening,
-        committed: BTreeMap<PartyId, [u8; 32]>,
-    ) -> Outcome {
-        let outbound = self.to_all(DEALING, opening);
-        let own = self.check_dealing(&self.me, &opening.dealing)?;
-        self.phase = Phase::Dealing {
+    fn deal(&mut self, rng: &mut dyn CryptoRngCore) -> Result<RoundStep<KeyShare>, Failure> {
+        let polynomial = Polynomial::random(self.threshold(), rng);
+        let own = polynomial
+            .commit()
+            .ok_or_else(|| refused("a coefficient of zero"))?
+            .concat();
+        let hash = self.hash(&self.me, &own);
+        self.stage = Stage::Hashes(Box::new(Hashes {
             polynomial,
-            committed,
-            dealt: [(self.me, own)].into(),
-            awaited: self.awaiting(),
-        };
-        Ok((outbound, None))
+            own,
+            heard: BTreeMap::new(),
+        }));
+        Ok(self.to_all(1, &hash))
     }
 
-    fn read_dealing(
-        &self,
+    fn on_hash(
+        &mut self,
+        mut stage: Box<Hashes<C>>,
         from: &PartyId,
         body: &[u8],
-        committed: &BTreeMap<PartyId, [u8; 32]>,
-    ) -> Result<(Commitments<C>, Seen), Failure> {
-        let opening: Opening = decode_body(from, body)?;
-        if committed.get(from) != Some(&self.commitment(from, &opening)) {
+    ) -> Result<RoundStep<KeyShare>, Failure> {
+        let hash = body
+            .try_into()
+            .map_err(|_| Failure::blaming(*from, Offence::Malformed))?;
+        stage.heard.insert(*from, hash);
+        if stage.heard.len() < self.peers.len() {
+            self.stage = Stage::Hashes(stage);
+            return Ok(RoundStep::idle());
+        }
+        let Hashes {
+            polynomial,
+            own,
+            heard,
+        } = *stage;
+        let step = self.to_all(2, &own);
+        self.stage = Stage::Points(Box::new(Points {
+            polynomial,
+            own,
+            hashes: heard,
+            heard: BTreeMap::new(),
+        }));
+        Ok(step)
+    }
+
+    fn on_points(
+        &mut self,
+        mut stage: Box<Points<C>>,
+        from: &PartyId,
+        body: &[u8],
+    ) -> Result<RoundStep<KeyShare>, Failure> {
+        let Some(points) = Commitments::read(body, self.threshold()) else {
+            return Err(Failure::blaming(*from, Offence::Malformed));
+        };
+        if stage.hashes.get(from) != Some(&self.hash(from, body)) {
             return Err(Failure::blaming(*from, Offence::FailedProof));
         }
-        self.check_dealing(from, &opening.dealing)
-    }
-
-    fn check_dealing(
-        &self,
-        dealer: &PartyId,
-        dealing: &Dealing<PointBytes>,
-    ) -> Result<(Commitments<C>, Seen), Failure> {
-        let blame = |offence| Failure::blaming(*dealer, offence);
-        let points = &dealing.commitments;
-        // Nothing is known of the constant yet but that it is a point.
-        let constant = points.first().and_then(C::decompress);
-        let constant = constant.ok_or_else(|| blame(Offence::Malformed))?;
-        let commitments = Commitments::new(points, self.context.committee.threshold(), &constant)
-            .map_err(blame)?;
-        let seen = dealing.seen(DEALINGS);
-        if !seen.is_signed_by(DEALINGS, &self.id, dealer) {
-            return Err(blame(Offence::FailedProof));
+        stage.heard.insert(*from, (body.to_vec(), points));
+        if stage.heard.len() < self.peers.len() {
+            self.stage = Stage::Points(stage);
+            return Ok(RoundStep::idle());
         }
-        Ok((commitments, seen))
-    }
-
-    fn show(
-        &mut self,
-        polynomial: Polynomial<C>,
-        dealt: BTreeMap<PartyId, (Commitments<C>, Seen)>,
-    ) -> (Vec<RoundMessage>, Option<KeyShare>) {
-        let seen: Vec<_> = dealt.values().map(|(_, seen)| *seen).collect();
-        let outbound = self.to_all(SEEN, &seen);
-        self.phase = Phase::Seen {
+        let Points {
             polynomial,
-            dealt,
-            awaited: self.awaiting(),
-        };
-        (outbound, None)
+            own,
+            mut heard,
+            ..
+        } = *stage;
+        let points = Commitments::read(&own, self.threshold());
+        let points = points.ok_or_else(|| refused("our own commitments"))?;
+        heard.insert(self.me, (own, points));
+        let said: Vec<_> = heard
+            .iter()
+            .map(|(party, (bytes, _))| (party, bytes))
+            .collect();
+        let echo = tagged_hash("entropy/dkls/echo/v1", &(self.id, said));
+        self.stage = Stage::Echoes(Box::new(Echoes {
+            polynomial,
+            dealers: heard
+                .into_iter()
+                .map(|(party, (_, points))| (party, points))
+                .collect(),
+            echo,
+            heard: BTreeMap::new(),
+        }));
+        Ok(self.to_all(3, &echo))
     }
 
-    fn compare(
-        &self,
+    fn on_echo(
+        &mut self,
+        mut stage: Box<Echoes<C>>,
         from: &PartyId,
         body: &[u8],
-        dealt: &BTreeMap<PartyId, (Commitments<C>, Seen)>,
-    ) -> Result<(), Failure> {
-        let theirs: Vec<Seen> = decode_body(from, body)?;
-        if theirs.len() != dealt.len() {
+    ) -> Result<RoundStep<KeyShare>, Failure> {
+        if body.len() != stage.echo.len() {
             return Err(Failure::blaming(*from, Offence::Malformed));
         }
-        theirs
-            .iter()
-            .zip(dealt)
-            .try_for_each(|(seen, (dealer, (_, ours)))| {
-                seen.compare(ours, DEALINGS, &self.id, from, dealer)
-                    .map_err(|(guilty, offence)| Failure::blaming(guilty, offence))
-            })
-    }
-
-    /// All have the same commitments: only now does a subshare leave.
-    fn send_subshares(
-        &mut self,
-        polynomial: &Polynomial<C>,
-        dealt: BTreeMap<PartyId, (Commitments<C>, Seen)>,
-    ) -> Outcome {
-        let mut outbound = Vec::with_capacity(self.others.len());
-        for party in &self.others {
-            let subshare = polynomial.evaluate(self.index(party)?);
-            outbound.push(RoundMessage {
-                to: *party,
-                round: SUBSHARES,
-                body: C::encode_scalar(&subshare).to_vec(),
-            });
+        if body != stage.echo {
+            // The echoer may lie, or any dealer may have told us two things: nobody can be blamed for certain.
+            return Err(Failure::unattributed(format!(
+                "{from} and this server did not hear the same commitments"
+            )));
         }
-        self.phase = Phase::Subshares {
-            commitments: dealt
-                .into_iter()
-                .map(|(dealer, (commitments, _))| (dealer, commitments))
-                .collect(),
-            sum: polynomial.evaluate(self.index(&self.me)?),
-            awaited: self.awaiting(),
+        stage.heard.insert(*from, ());
+        if stage.heard.len() < self.peers.len() {
+            self.stage = Stage::Echoes(stage);
+            return Ok(RoundStep::idle());
+        }
+        let Echoes {
+            polynomial,
+            dealers,
+            ..
+        } = *stage;
+        let message = |party: &PartyId| {
+            let index = self.context.committee.index(party);
+            let subshare = polynomial.evaluate(index.ok_or_else(|| refused("an index"))?);
+            Ok(RoundMessage {
+                to: *party,
+                round: 4,
+                body: scalar_bytes::<C>(&subshare).to_vec(),
+            })
         };
-        Ok((outbound, None))
+        let outbound = self
+            .peers
+            .iter()
+            .map(message)
+            .collect::<Result<_, Failure>>()?;
+        self.stage = Stage::Shares(Box::new(Shares {
+            own: polynomial.evaluate(self.index),
+            dealers,
+            heard: BTreeMap::new(),
+        }));
+        Ok(RoundStep {
+            outbound,
+            outcome: None,
+        })
     }
 
-    fn read_subshare(
-        &self,
+    fn on_share(
+        &mut self,
+        mut stage: Box<Shares<C>>,
         from: &PartyId,
         body: &[u8],
-        commitments: &BTreeMap<PartyId, Commitments<C>>,
-    ) -> Result<Zeroizing<C::Scalar>, Failure> {
-        let bytes: Zeroizing<[u8; 32]> = Zeroizing::new(decode_body(from, body)?);
-        let subshare = C::decode_scalar(&bytes)
+        rng: &mut dyn CryptoRngCore,
+    ) -> Result<RoundStep<KeyShare>, Failure> {
+        let share = <&[u8; 32]>::try_from(body)
+            .ok()
+            .and_then(scalar::<C>)
             .map(Zeroizing::new)
             .ok_or_else(|| Failure::blaming(*from, Offence::Malformed))?;
-        let index = self.index(&self.me)?;
-        let fits = commitments
-            .get(from)
-            .is_some_and(|commitments| commitments.fits(index, &subshare));
-        if fits {
-            Ok(subshare)
-        } else {
-            Err(Failure::blaming(*from, Offence::BadShare))
+        let dealer = stage.dealers.get(from);
+        if !dealer.is_some_and(|dealer| dealer.fits(self.index, &share)) {
+            return Err(Failure::blaming(*from, Offence::BadShare));
         }
+        stage.heard.insert(*from, share);
+        if stage.heard.len() < self.peers.len() {
+            self.stage = Stage::Shares(stage);
+            return Ok(RoundStep::idle());
+        }
+        let mut share = stage.own;
+        for subshare in stage.heard.values() {
+            *share += **subshare;
+        }
+        let public = self.public(&Commitments::sum(stage.dealers.values()))?;
+        let share = scalar_bytes::<C>(&share);
+        let mut setup = Box::new(Setup::new(public, self.me, &share, DEALING_ROUNDS)?);
+        let step = setup.start(rng);
+        self.stage = Stage::Setup(setup);
+        Ok(step)
     }
 
-    fn set_up(
-        &mut self,
-        commitments: &BTreeMap<PartyId, Commitments<C>>,
-        share: &C::Scalar,
-    ) -> Outcome {
-        let zero = || Failure::unattributed("the key or a party's share is zero");
-        let weighted: Vec<_> = commitments
-            .values()
-            .map(|it| (C::Scalar::from(1), it.clone()))
-            .collect();
-        let whole = Commitments::combine(&weighted);
-        let root_key = C::key(&whole.constant()).ok_or_else(zero)?;
-        let verification_shares: Option<Vec<_>> = (1..=self.context.committee.size())
-            .map(|index| C::key(&whole.evaluate(index)))
-            .collect();
-        let keys = Keys {
-            root_key,
-            verification_shares: verification_shares.ok_or_else(zero)?,
+    /// The public package that follows from the sum of all polynomials; all have agreed on it.
+    fn public(&self, sum: &Commitments<C>) -> Result<PublicPackage, Failure> {
+        let key = |index: u16| {
+            compress::<C>(&sum.evaluate(index))
+                .map(C::key)
+                .ok_or_else(|| refused("a share of zero"))
         };
-        let shares = Shares {
-            committee: &self.context.committee,
-            root_key: &keys.root_key,
-            verification_shares: &keys.verification_shares,
-            me: self.me,
-            share,
-        };
-        let (setup, outbound) = Setup::start(&self.id, FIRST_OF_SETUP, &shares)?;
-        self.phase = Phase::Setup(Box::new(setup), keys);
-        Ok((outbound, None))
-    }
-
-    fn agree(&mut self, secret: Secret<C>, keys: Keys) -> Outcome {
-        let context = &self.context;
-        let public = PublicPackage {
-            genesis: context.genesis,
-            scheme: context.scheme,
-            epoch: context.epoch,
-            attempt: context.attempt,
-            committee: context.committee.clone(),
-            root_key: keys.root_key,
-            verification_shares: keys.verification_shares,
-        };
-        let digest = public.digest();
-        let share = KeyShare::new(public, self.me, C::wrap(Box::new(secret))).map_err(|error| {
-            Failure::unattributed(format!("key generation made no share: {error}"))
-        })?;
-        self.phase = Phase::Agreement(Box::new(share), self.awaiting());
-        Ok((self.to_all(AGREEMENT, &digest), None))
+        Ok(PublicPackage {
+            genesis: self.context.genesis,
+            scheme: self.context.scheme,
+            epoch: self.context.epoch,
+            attempt: self.context.attempt,
+            committee: self.context.committee.clone(),
+            root_key: key(0)?,
+            verification_shares: (1..=self.context.committee.size())
+                .map(key)
+                .collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -449,52 +304,52 @@ impl<C: Curve> Rounds for Keygen<C> {
     type Output = KeyShare;
 
     fn round(&self) -> u8 {
-        match &self.phase {
-            Phase::Ready | Phase::Committed { .. } | Phase::Over => COMMITMENT,
-            Phase::Dealing { .. } => DEALING,
-            Phase::Seen { .. } => SEEN,
-            Phase::Subshares { .. } => SUBSHARES,
-            Phase::Setup(setup, _) => setup.round(),
-            Phase::Agreement(..) => AGREEMENT,
+        match &self.stage {
+            Stage::Idle | Stage::Hashes(_) => 1,
+            Stage::Points(_) => 2,
+            Stage::Echoes(_) => 3,
+            Stage::Shares(_) => 4,
+            Stage::Setup(setup) => setup.round(),
         }
     }
 
     fn last_round(&self) -> u8 {
-        AGREEMENT
+        DEALING_ROUNDS + SETUP_ROUNDS
     }
 
     fn awaited(&self) -> Vec<PartyId> {
-        match &self.phase {
-            Phase::Ready | Phase::Over => Vec::new(),
-            Phase::Committed { gather, .. } => gather.awaited(),
-            Phase::Setup(setup, _) => setup.awaited(),
-            Phase::Dealing { awaited, .. }
-            | Phase::Seen { awaited, .. }
-            | Phase::Subshares { awaited, .. }
-            | Phase::Agreement(_, awaited) => awaited.iter().copied().collect(),
+        match &self.stage {
+            Stage::Idle => Vec::new(),
+            Stage::Hashes(stage) => missing(&self.peers, &stage.heard),
+            Stage::Points(stage) => missing(&self.peers, &stage.heard),
+            Stage::Echoes(stage) => missing(&self.peers, &stage.heard),
+            Stage::Shares(stage) => missing(&self.peers, &stage.heard),
+            Stage::Setup(setup) => setup.awaited(),
         }
     }
 
     fn start(&mut self, rng: &mut dyn CryptoRngCore) -> RoundStep<KeyShare> {
-        step(self.commit(rng))
+        self.deal(rng).unwrap_or_else(RoundStep::failed)
     }
 
     fn receive(
         &mut self,
         from: &PartyId,
         body: &[u8],
-        _rng: &mut dyn CryptoRngCore,
+        rng: &mut dyn CryptoRngCore,
     ) -> RoundStep<KeyShare> {
-        step(self.handle(from, body))
-    }
-}
-
-fn step(outcome: Outcome) -> RoundStep<KeyShare> {
-    match outcome {
-        Ok((outbound, share)) => RoundStep {
-            outbound,
-            outcome: share.map(Ok),
-        },
-        Err(failure) => RoundStep::failed(failure),
+        let step = match mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Idle => Ok(RoundStep::idle()),
+            Stage::Hashes(stage) => self.on_hash(stage, from, body),
+            Stage::Points(stage) => self.on_points(stage, from, body),
+            Stage::Echoes(stage) => self.on_echo(stage, from, body),
+            Stage::Shares(stage) => self.on_share(stage, from, body, rng),
+            Stage::Setup(mut setup) => {
+                let step = setup.receive(from, body, rng);
+                self.stage = Stage::Setup(setup);
+                Ok(step)
+            }
+        };
+        step.unwrap_or_else(RoundStep::failed)
     }
 }

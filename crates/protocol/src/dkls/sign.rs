@@ -1,282 +1,332 @@
-//! One signature by exactly `t` signers: protocol 3.6 of ePrint 2023/765, in three rounds.
+//! Signing by exactly `t` holders: protocol 3.6 of DKLs23 (ePrint 2023/765), three rounds and no leader.
 //!
-//! 1. each to each: commitment to its nonce point, its half of the oblivious transfers (steps 4 to 6);
-//! 2. each to each: what opens it, its share of the key with zero shares added, the products (step 7);
-//! 3. each to all: its part of numerator and denominator (steps 8 and 9); the sum is the signature (step 10).
+//! 1. everyone to each: commitment to its nonce point, first half of the two-party multiplications (`sign_phase1`);
+//! 2. everyone to each: the nonce point, second half of the multiplications, checks (`sign_phase2`);
+//! 3. everyone to all: its part of the signature (`sign_phase3`). Everybody adds them up (`sign_phase4`).
 //!
-//! The library binds each message to sign id, key, digest and signers; the sign id is the ceremony's, which commits to all
-//! of them: so no nonce point leaves, not even committed to, before digest and final key are bound. What is dishonest in the
-//! products shows something of transfers that later signatures use again: the pair must not sign together any more
-//! ([`Offence::Banned`]).
+//! No nonce point is revealed before digest and final key are bound: the sign id is the ceremony's id, which commits to both, each message of both rounds names it
+//! (envelope, and inside it the library's session binding, which holds digest and key once more), and the point itself leaves with round 2 only.
+//! What is broadcast needs no echo: parts that do not belong together make no signature that verifies, and nothing else is given out.
+//!
+//! Offences come from the library's aborts. Some let a peer learn about OT correlations that all later signatures use again: [`Offence::Banned`], after which the two must
+//! never sign together with these shares. A wrong part in round 3, or a wrong share of the key in round 2, cannot be attributed: the sum is wrong, and no summand can be checked alone.
+//!
+//! On P-256 one nonce in 2^32 has an x-coordinate above the group order, which the library refuses: such a ceremony fails unattributed and is tried again.
 
 use std::{collections::BTreeMap, mem};
 
 use dkls23::protocols::{
-    PartiesMessage, Party, PartyIndex,
+    Abort, AbortKind, AbortReason, PartiesMessage, Party, PartyIndex,
     signing::{
         Broadcast3to4, KeepPhase1to2, KeepPhase2to3, SignData, TransmitPhase1to2,
         TransmitPhase2to3, UniqueKeep1to2, UniqueKeep2to3,
     },
 };
-use entropy_shared::{Committee, Digest, PartyId, Signature, VerifyingKey};
-use k256_dkls::elliptic_curve::group::GroupEncoding;
-use rand_core::CryptoRngCore;
-
-use super::{
-    Curve, LibraryPoint, Secret, contained, decode_canonical, encode, index, of_library,
-    point_bytes, to_library,
+use dkls23::utilities::{
+    multiplication::{L, OT_WIDTH},
+    ot::extension::{BATCH_SIZE, KAPPA},
 };
+use entropy_shared::{Digest, PartyId, Signature, VerifyingKey};
+use rand_core::CryptoRngCore;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Curve, contained, missing, party_index, refused, to_all, wire};
 use crate::{
     ceremony::{Failure, Offence},
     context::{SetupError, SigningContext},
-    gather::Gather,
     guard::{RoundMessage, RoundStep, Rounds},
     share::KeyShare,
 };
 
-const LAST_ROUND: u8 = 3;
+/// Length of the salts that the library commits with, in bytes.
+const SALT_BYTES: usize = 64;
 
 /// One signer's side.
 pub(crate) struct Sign<C: Curve> {
-    committee: Committee,
-    others: Vec<PartyId>,
-    /// The library's party with the derived key. It erases itself.
-    party: Party<C::Library>,
+    /// Shifted to the child key, set up with the other signers only. The library erases it when it is dropped.
+    party: Party<C>,
     data: SignData,
+    peers: Vec<PartyId>,
+    indices: BTreeMap<PartyId, PartyIndex>,
     digest: Digest,
     final_key: VerifyingKey,
     stage: Stage<C>,
 }
 
-/// What is awaited. What the library keeps from phase to phase is consumed by the next: nothing signs twice.
+/// What is awaited. Each stage owns its secrets, which the library's phases consume.
 enum Stage<C: Curve> {
-    Ready,
-    Commitments(Box<Committed<C>>),
-    Products(Box<Multiplied<C>>),
-    Parts {
-        /// The x-coordinate of the nonce point, in the library's hexadecimal.
-        x: String,
-        own: Broadcast3to4<C::Library>,
-        gather: Gather<Broadcast3to4<C::Library>>,
-    },
-    /// Between stages, and after the end.
-    Over,
+    /// The start, or nothing any more.
+    Idle,
+    First(Box<First<C>>),
+    Second(Box<Second<C>>),
+    Third(Box<Third<C>>),
 }
 
-struct Committed<C: Curve> {
-    unique: UniqueKeep1to2<C::Library>,
-    kept: BTreeMap<PartyIndex, KeepPhase1to2<C::Library>>,
-    gather: Gather<TransmitPhase1to2>,
+struct First<C: Curve> {
+    unique: UniqueKeep1to2<C>,
+    kept: BTreeMap<PartyIndex, KeepPhase1to2<C>>,
+    /// The length of everyone's message.
+    length: usize,
+    heard: BTreeMap<PartyId, TransmitPhase1to2>,
 }
 
-struct Multiplied<C: Curve> {
-    unique: UniqueKeep2to3<C::Library>,
-    kept: BTreeMap<PartyIndex, KeepPhase2to3<C::Library>>,
-    gather: Gather<TransmitPhase2to3<C::Library>>,
+struct Second<C: Curve> {
+    unique: UniqueKeep2to3<C>,
+    kept: BTreeMap<PartyIndex, KeepPhase2to3<C>>,
+    length: usize,
+    heard: BTreeMap<PartyId, TransmitPhase2to3<C>>,
 }
 
-type Outcome = Result<(Vec<RoundMessage>, Option<Signature>), Failure>;
-
-const REFUSED: SetupError = SetupError::Library("a share that does not give the derived key");
+struct Third<C: Curve> {
+    /// The nonce point's x-coordinate, in hexadecimal digits as the library has it.
+    x: String,
+    own: Broadcast3to4<C>,
+    heard: BTreeMap<PartyId, Broadcast3to4<C>>,
+}
 
 impl<C: Curve> Sign<C> {
     /// Prepares the side of the share's party. The context has been checked against the share.
-    pub(crate) fn new(
-        context: &SigningContext,
-        share: &KeyShare,
-        secret: &Secret<C>,
-    ) -> Result<Self, SetupError> {
-        let committee = &share.public().committee;
-        let others: Vec<_> = context
-            .signer_ids()
-            .into_iter()
-            .filter(|signer| *signer != share.party())
-            .collect();
-        let banned = others.iter().find(|other| {
-            committee
-                .index(other)
-                .is_some_and(|it| secret.is_banned(it))
-        });
-        if let Some(banned) = banned {
-            return Err(SetupError::BannedPair(*banned));
-        }
-        let counterparties = others
+    pub(crate) fn new(context: &SigningContext, share: &KeyShare) -> Result<Self, SetupError> {
+        let public = share.public();
+        let secret =
+            C::unwrap(&share.secret).ok_or(SetupError::UnsupportedScheme(public.scheme))?;
+        let me = share.party();
+        let peers: Vec<_> = context.signer_ids();
+        let peers: Vec<_> = peers.into_iter().filter(|party| *party != me).collect();
+        let index = |party: &PartyId| {
+            let index = party_index(&public.committee, party).ok_or(SetupError::NotAParty)?;
+            Ok((*party, index))
+        };
+        let indices = peers
             .iter()
-            .map(|other| index(committee, other).ok_or(SetupError::NotAParty));
+            .map(index)
+            .collect::<Result<BTreeMap<_, _>, SetupError>>()?;
+        let party = secret
+            .party(public, &me, &peers, &context.offset(share)?)
+            .ok_or(SetupError::Library("the child's share is no share"))?;
         Ok(Self {
+            party,
             data: SignData {
                 sign_id: context.id().0.to_vec(),
-                counterparties: counterparties.collect::<Result<_, _>>()?,
+                counterparties: indices.values().copied().collect(),
                 message_hash: context.digest.0,
             },
-            committee: committee.clone(),
-            others,
-            party: derived(context, share, secret)?,
+            peers,
+            indices,
             digest: context.digest,
             final_key: context.final_key,
-            stage: Stage::Ready,
+            stage: Stage::Idle,
         })
     }
 
-    /// Whether a message of the library's says that it is from `from` to us.
-    fn is_ours(&self, from: &PartyId, parties: &PartiesMessage) -> bool {
-        Some(parties.sender) == index(&self.committee, from)
+    /// Whether a message of the library's says that it is from this peer, to us.
+    fn is_addressed(&self, from: &PartyId, parties: &PartiesMessage) -> bool {
+        self.indices.get(from) == Some(&parties.sender)
             && parties.receiver == self.party.party_index
     }
 
-    /// The library's messages of a round, each to its receiver.
-    fn outbound<T: serde::Serialize>(
+    /// One message of the library's for each peer, and the length of each.
+    fn messages<T: Serialize>(
         &self,
         round: u8,
         messages: &[T],
-        receiver: impl Fn(&T) -> PartyIndex,
-    ) -> Result<Vec<RoundMessage>, Failure> {
-        let message = |to: &PartyId| {
-            let to_index = index(&self.committee, to)?;
-            let message = messages.iter().find(|it| receiver(it) == to_index)?;
-            Some(RoundMessage {
+        parties: impl Fn(&T) -> &PartiesMessage,
+    ) -> Result<(Vec<RoundMessage>, usize), Failure> {
+        let mut length = 0;
+        let mut outbound = Vec::with_capacity(messages.len());
+        for message in messages {
+            let to = self
+                .peers
+                .iter()
+                .find(|peer| self.indices.get(*peer) == Some(&parties(message).receiver))
+                .ok_or_else(|| refused("to say whom a message is for"))?;
+            let mut body = wire::encode(message).ok_or_else(|| refused("to encode"))?;
+            length = body.len();
+            outbound.push(RoundMessage {
                 to: *to,
                 round,
-                body: encode(message)?.to_vec(),
-            })
+                body: mem::take(&mut *body),
+            });
+        }
+        Ok((outbound, length))
+    }
+
+    /// What an abort of the library means.
+    fn aborted(&self, abort: &Abort) -> Failure {
+        let (index, offence) = match (&abort.kind, &abort.reason) {
+            (AbortKind::BanCounterparty(index), _) => (*index, Offence::Banned),
+            (_, AbortReason::SessionBindingMismatch { counterparty }) => {
+                (*counterparty, Offence::OtherCeremony)
+            }
+            (_, AbortReason::CommitmentMismatch { counterparty }) => {
+                (*counterparty, Offence::FailedProof)
+            }
+            (_, AbortReason::TrivialInstancePoint { counterparty }) => {
+                (*counterparty, Offence::Malformed)
+            }
+            (_, reason) => return Failure::unattributed(format!("signing stopped: {reason}")),
         };
-        let all: Option<_> = self.others.iter().map(message).collect();
-        all.ok_or_else(|| {
-            Failure::unattributed("the library has no message for one of the signers")
-        })
-    }
-
-    fn commit(&mut self) -> Outcome {
-        let (unique, kept, messages) =
-            contained(&self.committee, || self.party.sign_phase1(&self.data))?;
-        let outbound = self.outbound(1, &messages, |it| it.parties.receiver)?;
-        self.stage = Stage::Commitments(Box::new(Committed {
-            unique,
-            kept,
-            gather: Gather::from_each(&self.others),
-        }));
-        Ok((outbound, None))
-    }
-
-    fn handle(&mut self, from: &PartyId, body: &[u8]) -> Outcome {
-        let malformed = || Failure::blaming(*from, Offence::Malformed);
-        let unexpected = || Failure::blaming(*from, Offence::Unexpected);
-        match mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Commitments(mut stage) => {
-                let message: TransmitPhase1to2 = decode_canonical(body).ok_or_else(malformed)?;
-                if !self.is_ours(from, &message.parties) {
-                    return Err(unexpected());
-                }
-                if stage.gather.insert(from, message) {
-                    return self.multiply(*stage);
-                }
-                self.stage = Stage::Commitments(stage);
-                Ok((Vec::new(), None))
-            }
-            Stage::Products(mut stage) => {
-                let message: TransmitPhase2to3<C::Library> =
-                    decode_canonical(body).ok_or_else(malformed)?;
-                if !self.is_ours(from, &message.parties) {
-                    return Err(unexpected());
-                }
-                if stage.gather.insert(from, message) {
-                    return self.add_up(*stage);
-                }
-                self.stage = Stage::Products(stage);
-                Ok((Vec::new(), None))
-            }
-            Stage::Parts { x, own, mut gather } => {
-                if gather.insert(from, decode_canonical(body).ok_or_else(malformed)?) {
-                    let mut parts: Vec<_> = gather.into_values().into_values().collect();
-                    parts.push(own);
-                    return self.finish(&x, &parts);
-                }
-                self.stage = Stage::Parts { x, own, gather };
-                Ok((Vec::new(), None))
-            }
-            Stage::Ready | Stage::Over => Ok((Vec::new(), None)),
+        match self.indices.iter().find(|(_, of)| **of == index) {
+            Some((party, _)) => Failure {
+                reason: format!("{party} {offence}: {}", abort.reason),
+                ..Failure::blaming(*party, offence)
+            },
+            None => Failure::unattributed(format!("signing stopped: {}", abort.reason)),
         }
     }
 
-    fn multiply(&mut self, stage: Committed<C>) -> Outcome {
-        let received: Vec<_> = stage.gather.into_values().into_values().collect();
-        let (unique, kept, messages) = contained(&self.committee, || {
-            self.party
-                .sign_phase2(&self.data, stage.unique, stage.kept, &received)
-        })?;
-        let outbound = self.outbound(2, &messages, |it| it.parties.receiver)?;
-        self.stage = Stage::Products(Box::new(Multiplied {
+    fn commit(&mut self) -> Result<RoundStep<Signature>, Failure> {
+        let (unique, kept, messages) = contained(|| self.party.sign_phase1(&self.data))?
+            .map_err(|abort| self.aborted(&abort))?;
+        let (outbound, length) = self.messages(1, &messages, |message| &message.parties)?;
+        self.stage = Stage::First(Box::new(First {
             unique,
             kept,
-            gather: Gather::from_each(&self.others),
+            length,
+            heard: BTreeMap::new(),
         }));
-        Ok((outbound, None))
+        Ok(RoundStep {
+            outbound,
+            outcome: None,
+        })
     }
 
-    fn add_up(&mut self, stage: Multiplied<C>) -> Outcome {
-        let received: Vec<_> = stage.gather.into_values().into_values().collect();
-        let (x, own) = contained(&self.committee, || {
-            self.party
-                .sign_phase3(&self.data, stage.unique, stage.kept, &received)
-        })?;
-        let body = encode(&own)
-            .ok_or_else(|| Failure::unattributed("the library's part has no encoding"))?;
-        let message = |to: &PartyId| RoundMessage {
-            to: *to,
-            round: LAST_ROUND,
-            body: body.to_vec(),
-        };
-        let outbound = self.others.iter().map(message).collect();
-        self.stage = Stage::Parts {
+    fn on_first(
+        &mut self,
+        mut stage: Box<First<C>>,
+        from: &PartyId,
+        body: &[u8],
+    ) -> Result<RoundStep<Signature>, Failure> {
+        let message = parse(body, stage.length)
+            .filter(|message: &TransmitPhase1to2| {
+                self.is_addressed(from, &message.parties) && is_whole_first(message)
+            })
+            .ok_or_else(|| Failure::blaming(*from, Offence::Malformed))?;
+        stage.heard.insert(*from, message);
+        if stage.heard.len() < self.peers.len() {
+            self.stage = Stage::First(stage);
+            return Ok(RoundStep::idle());
+        }
+        let First {
+            unique,
+            kept,
+            heard,
+            ..
+        } = *stage;
+        let heard: Vec<_> = heard.into_values().collect();
+        let (unique, kept, messages) =
+            contained(|| self.party.sign_phase2(&self.data, unique, kept, &heard))?
+                .map_err(|abort| self.aborted(&abort))?;
+        let (outbound, length) = self.messages(2, &messages, |message| &message.parties)?;
+        self.stage = Stage::Second(Box::new(Second {
+            unique,
+            kept,
+            length,
+            heard: BTreeMap::new(),
+        }));
+        Ok(RoundStep {
+            outbound,
+            outcome: None,
+        })
+    }
+
+    fn on_second(
+        &mut self,
+        mut stage: Box<Second<C>>,
+        from: &PartyId,
+        body: &[u8],
+    ) -> Result<RoundStep<Signature>, Failure> {
+        let message = parse(body, stage.length)
+            .filter(|message: &TransmitPhase2to3<C>| {
+                self.is_addressed(from, &message.parties) && is_whole_second(message)
+            })
+            .ok_or_else(|| Failure::blaming(*from, Offence::Malformed))?;
+        stage.heard.insert(*from, message);
+        if stage.heard.len() < self.peers.len() {
+            self.stage = Stage::Second(stage);
+            return Ok(RoundStep::idle());
+        }
+        let Second {
+            unique,
+            kept,
+            heard,
+            ..
+        } = *stage;
+        let heard: Vec<_> = heard.into_values().collect();
+        let (x, own) = contained(|| self.party.sign_phase3(&self.data, unique, kept, &heard))?
+            .map_err(|abort| self.aborted(&abort))?;
+        let body = wire::encode(&own).ok_or_else(|| refused("to encode"))?;
+        self.stage = Stage::Third(Box::new(Third {
             x,
             own,
-            gather: Gather::from_each(&self.others),
-        };
-        Ok((outbound, None))
+            heard: BTreeMap::new(),
+        }));
+        Ok(RoundStep {
+            outbound: to_all(&self.peers, 3, &body),
+            outcome: None,
+        })
     }
 
-    fn finish(&self, x: &str, parts: &[Broadcast3to4<C::Library>]) -> Outcome {
-        // Parts do not show whose is wrong.
-        let (s, recovery_id) = contained(&self.committee, || {
-            self.party.sign_phase4(&self.data, x, parts, true)
+    fn on_third(
+        &mut self,
+        mut stage: Box<Third<C>>,
+        from: &PartyId,
+        body: &[u8],
+    ) -> Result<RoundStep<Signature>, Failure> {
+        let part = wire::decode(body).ok_or_else(|| Failure::blaming(*from, Offence::Malformed))?;
+        stage.heard.insert(*from, part);
+        if stage.heard.len() < self.peers.len() {
+            self.stage = Stage::Third(stage);
+            return Ok(RoundStep::idle());
+        }
+        let Third { x, own, heard } = *stage;
+        let parts: Vec<_> = heard.into_values().chain([own]).collect();
+        let (s, recovery) = contained(|| self.party.sign_phase4(&self.data, &x, &parts, true))?
+            .map_err(|abort| self.aborted(&abort))?;
+        let signature = self.verified(&x, &s, recovery).ok_or_else(|| {
+            Failure::unattributed("the signature does not verify under the final key")
         })?;
-        let bad = || Failure::unattributed("the library gave a bad signature");
+        Ok(RoundStep {
+            outbound: Vec::new(),
+            outcome: Some(Ok(signature)),
+        })
+    }
+
+    /// The signature, if it is one by this crate's own judgement: low s, right recovery id, right key.
+    fn verified(&self, x: &str, s: &str, recovery: u8) -> Option<Signature> {
         let mut bytes = [0; 65];
-        hex::decode_to_slice(x, &mut bytes[..32]).map_err(|_| bad())?;
-        hex::decode_to_slice(s, &mut bytes[32..64]).map_err(|_| bad())?;
-        bytes[64] = recovery_id;
-        // Low s, the range of r and the recovery id are part of what is verified.
+        hex::decode_to_slice(x, &mut bytes[..32]).ok()?;
+        hex::decode_to_slice(s, &mut bytes[32..64]).ok()?;
+        bytes[64] = recovery;
         let signature = C::signature(bytes);
-        signature
-            .verify(&self.final_key, &self.digest.0)
-            .map_err(|_| bad())?;
-        Ok((Vec::new(), Some(signature)))
+        let verdict = signature.verify(&self.final_key, &self.digest.0);
+        verdict.is_ok().then_some(signature)
     }
 }
 
-/// The library's party with the offset of derivation added: to its share, and so to everybody's, and to the key.
-fn derived<C: Curve>(
-    context: &SigningContext,
-    share: &KeyShare,
-    secret: &Secret<C>,
-) -> Result<Party<C::Library>, SetupError> {
-    let offset = C::decode_scalar(&context.offset(share)?).ok_or(REFUSED)?;
-    let root = of_library::<C>(&secret.party.poly_point).ok_or(REFUSED)?;
-    let child = zeroize::Zeroizing::new(*root + offset);
-    let key = C::of_key(&context.final_key).ok_or(SetupError::FinalKey)?;
-    let mut party = secret.party.clone();
-    party.poly_point = *to_library::<C>(&child).ok_or(REFUSED)?;
-    let mut repr = <LibraryPoint<C> as GroupEncoding>::Repr::default();
-    if repr.as_ref().len() != key.len() {
-        return Err(REFUSED);
-    }
-    repr.as_mut().copy_from_slice(&key);
-    party.pk = Option::from(LibraryPoint::<C>::from_bytes(&repr)).ok_or(SetupError::FinalKey)?;
-    party.derivation_data.poly_point = party.poly_point;
-    party.derivation_data.pk = party.pk;
-    // What the signers' shares add up to is checked by the library; that the key is root plus offset, by the context.
-    debug_assert!(point_bytes::<C>(&party.pk) == Some(key));
-    Ok(party)
+/// Reads a message that must be as long as our own of the same round: whoever has the same number of peers sends the same length.
+fn parse<T: Serialize + DeserializeOwned>(body: &[u8], length: usize) -> Option<T> {
+    (body.len() == length).then(|| wire::decode(body)).flatten()
+}
+
+/// Whether all lists have the lengths that honest parties give them. The library would call some of these cheating and ban their sender.
+fn is_whole_first(message: &TransmitPhase1to2) -> bool {
+    let multiplication = &message.mul_transmit;
+    multiplication.u.len() == usize::from(KAPPA)
+        && multiplication.verify_t.len() == usize::from(KAPPA)
+}
+
+/// The same for the second round. With all lists of their lengths, a body of the right length cannot hold the identity, whose encoding is shorter.
+fn is_whole_second<C: Curve>(message: &TransmitPhase2to3<C>) -> bool {
+    let multiplication = &message.mul_transmit;
+    message.salt.len() == SALT_BYTES
+        && multiplication.vector_of_tau.len() == usize::from(OT_WIDTH)
+        && multiplication
+            .vector_of_tau
+            .iter()
+            .all(|tau| tau.len() == usize::from(BATCH_SIZE))
+        && multiplication.verify_u.len() == usize::from(L)
+        && multiplication.gamma_sender.len() == usize::from(L)
 }
 
 impl<C: Curve> Rounds for Sign<C> {
@@ -284,45 +334,41 @@ impl<C: Curve> Rounds for Sign<C> {
 
     fn round(&self) -> u8 {
         match self.stage {
-            Stage::Ready | Stage::Commitments(_) | Stage::Over => 1,
-            Stage::Products(_) => 2,
-            Stage::Parts { .. } => LAST_ROUND,
+            Stage::Idle | Stage::First(_) => 1,
+            Stage::Second(_) => 2,
+            Stage::Third(_) => 3,
         }
     }
 
     fn last_round(&self) -> u8 {
-        LAST_ROUND
+        3
     }
 
     fn awaited(&self) -> Vec<PartyId> {
         match &self.stage {
-            Stage::Ready | Stage::Over => Vec::new(),
-            Stage::Commitments(stage) => stage.gather.awaited(),
-            Stage::Products(stage) => stage.gather.awaited(),
-            Stage::Parts { gather, .. } => gather.awaited(),
+            Stage::Idle => Vec::new(),
+            Stage::First(stage) => missing(&self.peers, &stage.heard),
+            Stage::Second(stage) => missing(&self.peers, &stage.heard),
+            Stage::Third(stage) => missing(&self.peers, &stage.heard),
         }
     }
 
-    fn start(&mut self, _rng: &mut dyn CryptoRngCore) -> RoundStep<Signature> {
-        step(self.commit())
+    fn start(&mut self, _: &mut dyn CryptoRngCore) -> RoundStep<Signature> {
+        self.commit().unwrap_or_else(RoundStep::failed)
     }
 
     fn receive(
         &mut self,
         from: &PartyId,
         body: &[u8],
-        _rng: &mut dyn CryptoRngCore,
+        _: &mut dyn CryptoRngCore,
     ) -> RoundStep<Signature> {
-        step(self.handle(from, body))
-    }
-}
-
-fn step(outcome: Outcome) -> RoundStep<Signature> {
-    match outcome {
-        Ok((outbound, signature)) => RoundStep {
-            outbound,
-            outcome: signature.map(Ok),
-        },
-        Err(failure) => RoundStep::failed(failure),
+        let step = match mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Idle => Ok(RoundStep::idle()),
+            Stage::First(stage) => self.on_first(stage, from, body),
+            Stage::Second(stage) => self.on_second(stage, from, body),
+            Stage::Third(stage) => self.on_third(stage, from, body),
+        };
+        step.unwrap_or_else(RoundStep::failed)
     }
 }

@@ -1,20 +1,24 @@
 //! Resharing and refresh: the same key for another committee, and who spoils the set-up is named.
 
-use std::collections::BTreeMap;
-
 use entropy_protocol::{KeyShare, Offence, SetupError, sign};
-use entropy_shared::{PartyId, Scheme};
+use entropy_shared::Scheme;
 
-use super::{SCHEMES, sign::context_of, sign::verify_elsewhere, two_of_three};
-use crate::common::{
-    Network, account, new_shares, reshare_context, reshares, servers, sets_of, signs,
+use crate::{
+    Shares,
+    common::{Network, account, new_shares, reshare_context, reshares, servers, sets_of, signs},
+    context, shares,
+    sign::judge,
 };
+
+const SCHEMES: [Scheme; 2] = [Scheme::EcdsaDkls23, Scheme::EcdsaP256];
 
 const FIRST_OF_SETUP: u8 = 7;
 const OPENING_OF_SETUP: u8 = 8;
 const AGREEMENT: u8 = 9;
 
-type Shares = BTreeMap<PartyId, KeyShare>;
+fn shares_2_3(scheme: Scheme) -> &'static Shares {
+    shares(scheme, 2, 3)
+}
 
 fn any(shares: &Shares) -> &KeyShare {
     shares.values().next().unwrap()
@@ -26,13 +30,13 @@ fn assert_same_key(old: &Shares, new: &Shares) {
     let parties: Vec<_> = new.keys().copied().collect();
     let threshold = usize::from(any(new).public().committee.threshold());
     let before: Vec<_> = old.keys().copied().take(2).collect();
-    let expected = context_of(old, &before, &[4]).final_key;
+    let expected = context(old, &before, "m/4").final_key;
     for signers in sets_of(threshold, &parties) {
-        let context = context_of(new, &signers, &[4]);
-        assert_eq!(context.final_key, expected);
-        let outputs = Network::orderly(3).run(signs(&context, new)).outputs();
+        let signing = context(new, &signers, "m/4");
+        assert_eq!(signing.final_key, expected);
+        let outputs = Network::orderly(3).run(signs(&signing, new)).outputs();
         for signature in outputs.values() {
-            verify_elsewhere(signature, &expected, &context.digest.0);
+            judge(&signing, signature);
         }
     }
 }
@@ -40,12 +44,12 @@ fn assert_same_key(old: &Shares, new: &Shares) {
 #[test]
 fn a_refresh_keeps_the_key_and_makes_the_old_shares_useless() {
     for scheme in SCHEMES {
-        let old = two_of_three(scheme);
+        let old = shares_2_3(scheme);
         let parties: Vec<_> = old.keys().copied().collect();
-        let context = reshare_context(any(old).public(), &parties, &parties, 2);
-        let new = new_shares(&context, Network::chaotic(1).run(reshares(&context, old)));
+        let redeal = reshare_context(any(old).public(), &parties, &parties, 2);
+        let new = new_shares(&redeal, Network::chaotic(1).run(reshares(&redeal, old)));
         assert_same_key(old, &new);
-        let signing = context_of(&new, &parties[..2], &[]);
+        let signing = context(&new, &parties[..2], "m");
         let refused = sign(&signing, &old[&parties[0]], account(&parties[0])).err();
         assert_eq!(refused, Some(SetupError::OtherShare));
         // The old holders' shares work until they are erased.
@@ -60,10 +64,10 @@ fn shares_pass_to_committees_that_overlap_and_to_others() {
         (Scheme::EcdsaDkls23, 3..5, 2),
         (Scheme::EcdsaP256, 2..4, 2),
     ] {
-        let old = two_of_three(scheme);
+        let old = shares_2_3(scheme);
         let dealers: Vec<_> = old.keys().copied().collect();
-        let context = reshare_context(any(old).public(), &dealers, &servers(holders), threshold);
-        let new = new_shares(&context, Network::orderly(2).run(reshares(&context, old)));
+        let redeal = reshare_context(any(old).public(), &dealers, &servers(holders), threshold);
+        let new = new_shares(&redeal, Network::orderly(2).run(reshares(&redeal, old)));
         assert_same_key(old, &new);
         for share in new.values() {
             assert_eq!(
@@ -76,14 +80,14 @@ fn shares_pass_to_committees_that_overlap_and_to_others() {
 
 #[test]
 fn a_new_holder_that_spoils_the_set_up_is_named_by_all() {
-    let old = two_of_three(Scheme::EcdsaDkls23);
+    let old = shares_2_3(Scheme::EcdsaDkls23);
     let dealers: Vec<_> = old.keys().copied().collect();
-    let context = reshare_context(any(old).public(), &dealers, &dealers, 2);
+    let redeal = reshare_context(any(old).public(), &dealers, &dealers, 2);
     let bad = dealers[1];
     for (round, offence) in [
         (FIRST_OF_SETUP, Offence::FailedProof),
         (OPENING_OF_SETUP, Offence::Malformed),
-        (AGREEMENT, Offence::Unexpected),
+        (AGREEMENT, Offence::Equivocation),
     ] {
         let network = Network::orderly(1).cheat(bad, round, move |packet| {
             packet.edited(|body| {
@@ -94,7 +98,7 @@ fn a_new_holder_that_spoils_the_set_up_is_named_by_all() {
                 }
             })
         });
-        let run = network.run(reshares(&context, old));
+        let run = network.run(reshares(&redeal, old));
         run.assert_all_blame(bad, offence);
         let silent = Network::orderly(1).tamper(move |packet| {
             if packet.from == bad && packet.round() >= round {
@@ -104,7 +108,7 @@ fn a_new_holder_that_spoils_the_set_up_is_named_by_all() {
             }
         });
         silent
-            .run(reshares(&context, old))
+            .run(reshares(&redeal, old))
             .assert_all_blame(bad, Offence::Silent);
     }
 }
