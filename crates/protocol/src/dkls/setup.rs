@@ -320,6 +320,13 @@ impl<C: Curve> Setup<C> {
     }
 }
 
+#[cfg(test)]
+impl<C: Curve> Setup<C> {
+    pub(super) fn replace_share(&mut self, share: C::Scalar) {
+        self.share = Zeroizing::new(share);
+    }
+}
+
 impl<C: Curve> Rounds for Setup<C> {
     type Output = KeyShare;
 

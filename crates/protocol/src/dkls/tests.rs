@@ -277,3 +277,26 @@ fn a_panic_over_many_messages_is_nobodys() {
         .unwrap_err();
     assert_eq!(failure.blame, vec![]);
 }
+
+/// Who proves, flawlessly, that it knows another share than the one that all have agreed it holds.
+#[test]
+fn a_proof_of_another_share_is_refused() {
+    type C = Secp256k1;
+    let (secret, shares) = dealt::<C>(2, 3, &mut rng(8));
+    let public = package::<C>(&secret, &shares, committee(2, 3), 1);
+    let parties = public.committee.parties();
+    let side = |(party, own): (&PartyId, &_)| {
+        let mut inner =
+            Setup::<C>::new(public.clone(), *party, &scalar_bytes::<C>(own), 0).unwrap();
+        if *party == self::party(2) {
+            inner.replace_share(shares[0]);
+        }
+        let guard = Guard::new(CeremonyId([9; 32]), *party, parties.to_vec(), inner);
+        (*party, Box::new(guard) as Box<dyn Ceremony<Output = _>>)
+    };
+    let outcomes = run(parties.iter().zip(&shares).map(side).collect());
+    for honest in [1, 3].map(party) {
+        let failure = outcomes[&honest].as_ref().unwrap_err();
+        assert_eq!(*failure, Failure::blaming(party(2), Offence::FailedProof));
+    }
+}
