@@ -21,6 +21,8 @@ pub(crate) enum Verdict {
     Blamed(&'static [Offence]),
     /// It fails without blame, because of this.
     Unattributed(&'static str),
+    /// It waits in vain for an honest party that has blamed the cheater and stopped, and knows of no fault.
+    Waits,
 }
 
 /// What may come of a cell.
@@ -32,7 +34,7 @@ pub(crate) struct Rule {
     pub(crate) differ: Option<&'static str>,
 }
 
-use Verdict::{Blamed, Tolerated, Unattributed};
+use Verdict::{Blamed, Tolerated, Unattributed, Waits};
 
 const SILENT: Verdict = Blamed(&[WasSilent]);
 const MALFORMED: Verdict = Blamed(&[Malformed]);
@@ -70,6 +72,9 @@ pub(crate) enum Role {
 
 /// The rule for a cell; `None` if nobody has written one down.
 pub(crate) fn rule(scheme: Scheme, kind: Kind, round: u8, cheat: Cheat) -> Option<Rule> {
+    if matches!(kind, Kind::Refresh | Kind::Reshare) && round == 1 {
+        return Some(dealing(cheat));
+    }
     match cheat {
         // A peer may say the same twice, and links may be slow.
         Cheat::Duplicated | Cheat::Late => return Some(one(Tolerated)),
@@ -88,6 +93,9 @@ pub(crate) fn rule(scheme: Scheme, kind: Kind, round: u8, cheat: Cheat) -> Optio
         }
         (Scheme::EcdsaCggmp24, Kind::Keygen) => Some(cggmp_keygen(round, cheat)),
         (Scheme::EcdsaCggmp24, Kind::Sign) => Some(cggmp_sign(round, cheat)),
+        (Scheme::SchnorrTaproot | Scheme::SchnorrEd25519, Kind::Refresh | Kind::Reshare) => {
+            Some(frost_reshare(round, cheat))
+        }
         _ => None,
     }
 }
@@ -192,6 +200,46 @@ fn cggmp_sign(round: u8, cheat: Cheat) -> Rule {
         (_, Cheat::TwoVersions) => one(TWICE),
         (7, Cheat::WrongProof) => one(Blamed(&[FailedProof])),
         (_, _) => one(Blamed(RE_SIGNED)),
+    }
+}
+
+/// A dealer's one message: whatever it is, enough others have dealt, or the dealer's answer to the complaints makes up for it.
+fn dealing(cheat: Cheat) -> Rule {
+    match cheat {
+        // What waits for round 2 differs from what the dealer says there, if it is a new holder and says something.
+        Cheat::WrongRound => any(&[TWICE, Tolerated]),
+        _ => one(Tolerated),
+    }
+}
+
+/// 1 dealings, 2 claims, 3 what was heard of them, 7 digest of the public package; 4 to 6 are for disputes only.
+fn frost_reshare(round: u8, cheat: Cheat) -> Rule {
+    const NOT_SIGNED: Verdict = Blamed(&[FailedProof]);
+    match (round, cheat) {
+        (_, Cheat::Truncated | Cheat::Extended) => one(MALFORMED),
+        (2, Cheat::WrongRound | Cheat::TwoVersions) => one(TWICE),
+        (2, Cheat::Random) => one(MALFORMED),
+        (2, Cheat::Flipped(_)) => any(&[NOT_SIGNED, MALFORMED]),
+        (2, _) => one(NOT_SIGNED),
+        // Nothing is awaited in round 4.
+        (3, Cheat::WrongRound) => one(SILENT),
+        (3, Cheat::TwoVersions) => Rule {
+            verdicts: vec![TWICE, Tolerated, Waits],
+            differ: Some(
+                "a holder that needs no more than the first version does not wait for the second",
+            ),
+        },
+        (3, Cheat::Random) => one(MALFORMED),
+        // What all have heard is the same.
+        (3, Cheat::OtherParty) => one(Tolerated),
+        // The signature beside an equal hash is not looked at.
+        (3, Cheat::Flipped(_)) => any(&[NOT_SIGNED, TWICE, MALFORMED, Tolerated]),
+        // Of its own claims nobody else can be wrong.
+        (3, _) => any(&[NOT_SIGNED, TWICE]),
+        (_, Cheat::TwoVersions) => late_second(),
+        (_, Cheat::OtherParty) => one(Tolerated),
+        // The public package is fixed by then.
+        (_, _) => one(Blamed(&[Unexpected])),
     }
 }
 
