@@ -416,21 +416,33 @@ const GARBAGE: &[(Scheme, Kind)] = &[
 ];
 
 fn main() {
+    // As usual with benches: an argument runs only what has it in its name.
+    let filter = std::env::args().skip(1).find(|it| !it.starts_with('-'));
+    let wanted = |name: &str| filter.as_ref().is_none_or(|filter| name.contains(filter));
     let accounts = accounts(5);
     let mut stock = Stock::default();
-    let mut rows = vec![frost_row(&mut stock, &accounts)];
+    let mut rows = Vec::new();
     let mut skipped = Vec::new();
+    if wanted("frost sign") {
+        rows.push(frost_row(&mut stock, &accounts));
+    }
     for (scheme, kind) in GARBAGE {
-        match garbage_rows(&mut stock, *scheme, *kind) {
-            Ok(more) => rows.extend(more),
-            Err(error) => skipped.push(format!("{scheme} {}: {error}", kind.name())),
+        let name = format!("{scheme} {} garbage", kind.name());
+        match wanted(&name).then(|| garbage_rows(&mut stock, *scheme, *kind)) {
+            Some(Ok(more)) => rows.extend(more),
+            Some(Err(error)) => skipped.push(format!("{name}: {error}")),
+            None => {}
         }
     }
-    rows.push(cggmp_row(&mut stock, &accounts));
+    if wanted("cggmp24 sign") {
+        rows.push(cggmp_row(&mut stock, &accounts));
+    }
     for entry in MAKING {
-        match making_row(&mut stock, *entry) {
-            Ok(row) => rows.push(row),
-            Err(error) => skipped.push(format!("{} {}: {error}", entry.0, entry.1.name())),
+        let name = format!("{} {}", entry.0, entry.1.name());
+        match wanted(&name).then(|| making_row(&mut stock, *entry)) {
+            Some(Ok(row)) => rows.push(row),
+            Some(Err(error)) => skipped.push(format!("{name}: {error}")),
+            None => {}
         }
     }
     for skipped in skipped {
