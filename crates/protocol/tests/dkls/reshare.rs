@@ -84,17 +84,19 @@ fn a_new_holder_that_spoils_the_set_up_is_named_by_all() {
     let dealers: Vec<_> = old.keys().copied().collect();
     let redeal = reshare_context(any(old).public(), &dealers, &dealers, 2);
     let bad = dealers[1];
-    for (round, offence) in [
-        (FIRST_OF_SETUP, Offence::FailedProof),
-        (OPENING_OF_SETUP, Offence::Malformed),
-        (AGREEMENT, Offence::Equivocation),
+    // What is flipped: the digest or the commitment to a proof, a byte of the opening, the digest again.
+    for (round, byte, offence) in [
+        (FIRST_OF_SETUP, 0, Offence::Equivocation),
+        (FIRST_OF_SETUP, 40, Offence::FailedProof),
+        (OPENING_OF_SETUP, 0, Offence::Malformed),
+        (AGREEMENT, 0, Offence::Equivocation),
     ] {
         let network = Network::orderly(1).cheat(bad, round, move |packet| {
             packet.edited(|body| {
                 if round == OPENING_OF_SETUP {
                     body.truncate(50);
                 } else {
-                    body[0] ^= 1;
+                    body[byte] ^= 1;
                 }
             })
         });

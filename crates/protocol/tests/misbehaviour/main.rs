@@ -33,10 +33,6 @@ use rules::{Role, Rule, Verdict, conforms_in, forgery, rule};
 
 /// Those whose table is not written down yet; each has cheaters of its own in the tests of its ceremonies.
 const WITHOUT_A_TABLE: &[(Scheme, Kind)] = &[
-    (Scheme::EcdsaDkls23, Kind::Keygen),
-    (Scheme::EcdsaDkls23, Kind::Sign),
-    (Scheme::EcdsaP256, Kind::Keygen),
-    (Scheme::EcdsaP256, Kind::Sign),
     (Scheme::EcdsaCggmp24, Kind::Refresh),
     (Scheme::EcdsaCggmp24, Kind::Reshare),
     (Scheme::EcdsaDkls23, Kind::Refresh),
@@ -344,6 +340,41 @@ fn schnorr_taproot() {
 #[test]
 fn schnorr_ed25519() {
     frost(Scheme::SchnorrEd25519);
+}
+
+/// Over both curves. A key generation takes a second, so that few of its cells are run.
+fn dkls(scheme: Scheme) {
+    let mut keygen = Table::new(scheme, Kind::Keygen, 2, 2);
+    keygen.culprits = 1;
+    keygen.cheats = vec![
+        Cheat::Random,
+        Cheat::Flipped(3),
+        Cheat::Flipped(9),
+        Cheat::OtherCeremonyBody,
+        Cheat::TwoVersions,
+    ];
+    if scheme == Scheme::EcdsaP256 {
+        keygen.cheats.truncate(2);
+    }
+    let mut cells = keygen.run();
+    for (t, n) in [(2, 2), (3, 3)] {
+        let mut sign = Table::new(scheme, Kind::Sign, t, n);
+        if scheme == Scheme::EcdsaP256 {
+            sign.culprits = 1;
+        }
+        cells += sign.run();
+    }
+    println!("{scheme}: {cells} cells");
+}
+
+#[test]
+fn ecdsa_dkls23() {
+    dkls(Scheme::EcdsaDkls23);
+}
+
+#[test]
+fn ecdsa_p256() {
+    dkls(Scheme::EcdsaP256);
 }
 
 /// Two parties, whose primes are given. A whole ceremony takes seconds, so that there are few cells, and none of another ceremony.

@@ -9,7 +9,8 @@ use entropy_shared::Scheme;
 use crate::cheat::{Cheat, Forgery, last_number, resigned};
 
 use Offence::{
-    BadShare, Equivocation, FailedProof, Malformed, OtherCeremony, Silent as WasSilent, Unexpected,
+    BadShare, Banned, Equivocation, FailedProof, Malformed, OtherCeremony, Silent as WasSilent,
+    Unexpected,
 };
 
 /// How a ceremony ends for an honest party that has got the spoilt message.
@@ -91,6 +92,8 @@ pub(crate) fn rule(scheme: Scheme, kind: Kind, round: u8, cheat: Cheat) -> Optio
         (Scheme::SchnorrTaproot | Scheme::SchnorrEd25519, Kind::Sign) => {
             Some(frost_sign(round, cheat))
         }
+        (Scheme::EcdsaDkls23 | Scheme::EcdsaP256, Kind::Keygen) => Some(dkls_keygen(round, cheat)),
+        (Scheme::EcdsaDkls23 | Scheme::EcdsaP256, Kind::Sign) => Some(dkls_sign(round, cheat)),
         (Scheme::EcdsaCggmp24, Kind::Keygen) => Some(cggmp_keygen(round, cheat)),
         (Scheme::EcdsaCggmp24, Kind::Sign) => Some(cggmp_sign(round, cheat)),
         (Scheme::SchnorrTaproot | Scheme::SchnorrEd25519, Kind::Refresh | Kind::Reshare) => {
@@ -149,7 +152,7 @@ fn frost_sign(round: u8, cheat: Cheat) -> Rule {
                 "a signer knows its own commitments only; another's false one gives a share that the leader cannot use",
             ),
         },
-        (3, Cheat::Flipped(_)) => any(&[Blamed(&[BadShare]), MALFORMED]),
+        (3, Cheat::Flipped(_) | Cheat::Random) => any(&[Blamed(&[BadShare]), MALFORMED]),
         (3, _) => one(Blamed(&[BadShare])),
         (_, _) => one(Blamed(&[FailedProof])),
     }
@@ -202,6 +205,43 @@ fn cggmp_sign(round: u8, cheat: Cheat) -> Rule {
         (_, _) => one(Blamed(RE_SIGNED)),
     }
 }
+
+/// 1 to 3 dealing and its echo, 4 subshares, 5 and 6 the pairwise set-up, 7 digest of the public package.
+fn dkls_keygen(round: u8, cheat: Cheat) -> Rule {
+    match (round, cheat) {
+        (7, Cheat::TwoVersions) => late_second(),
+        (_, Cheat::TwoVersions) => one(TWICE),
+        (1, _) => one(Blamed(&[FailedProof])),
+        (2 | 6, Cheat::Random) => one(MALFORMED),
+        (2 | 6, _) => any(&[Blamed(&[FailedProof]), MALFORMED]),
+        (3, _) => one(DISPUTED),
+        (4, _) => one(Blamed(&[BadShare])),
+        (5, _) => any(&[TWICE, Blamed(&[FailedProof])]),
+        (_, _) => one(TWICE),
+    }
+}
+
+/// Three rounds, all to all.
+fn dkls_sign(round: u8, cheat: Cheat) -> Rule {
+    match (round, cheat) {
+        (_, Cheat::Truncated | Cheat::Extended | Cheat::Random) => one(MALFORMED),
+        (3, Cheat::WrongRound) => one(Blamed(&[Unexpected])),
+        (3, Cheat::TwoVersions) => late_second(),
+        (_, Cheat::WrongRound | Cheat::TwoVersions) => one(TWICE),
+        // The multiplication's checks do not say which of its fields was changed.
+        (1 | 2, Cheat::Flipped(_)) => any(&[Blamed(&[Banned]), MALFORMED]),
+        // A field says for whom it is.
+        (1 | 2, Cheat::OtherParty) => one(MALFORMED),
+        // It names its session.
+        (1 | 2, _) => one(Blamed(&[OtherCeremony])),
+        (3, Cheat::Flipped(_)) => any(&[ADDED_UP, MALFORMED]),
+        (_, _) => one(ADDED_UP),
+    }
+}
+
+const ADDED_UP: Verdict = Unattributed(
+    "the library checks the sum of the last messages only, and nothing that anybody has committed to tells whose is wrong",
+);
 
 /// A dealer's one message: whatever it is, enough others have dealt, or the dealer's answer to the complaints makes up for it.
 fn dealing(cheat: Cheat) -> Rule {
